@@ -1,0 +1,125 @@
+"""What does a person see of a run? One line per update, progress bars, and a table at the end.
+
+The same in all rooms: ``update 120 | reward 0.61 +-0.03 | kl 0.012 | 41 s``. Results go to standard output, progress to
+standard error, so that output can be redirected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+    from trimtab.statistics import Interval
+
+T = TypeVar("T")
+Cell = str | float | int | bool | None
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number to ``digits`` significant digits, without an exponent where it has digits before the point."""
+    if not math.isfinite(value) or value == int(value):
+        return str(int(value)) if math.isfinite(value) else str(value)
+    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for a person: ``0.42 s``, ``41 s``, ``12 min 5 s``, ``3 h 20 min``."""
+    if seconds < 10:
+        return f"{number(seconds, 2)} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def update_line(update: int, metrics: Mapping[str, float | Interval], seconds: float) -> str:
+    """The line of an update: metrics in their order, intervals as ``estimate +-half_width``, then the seconds."""
+
+    def shown(value: float | Interval) -> str:
+        if isinstance(value, (int, float)):
+            return number(value)
+        return f"{number(value.estimate)} +-{number(value.half_width, 1)}"
+
+    parts = [f"{name} {shown(value)}" for name, value in metrics.items()]
+    return " | ".join([f"update {update}", *parts, duration(seconds)])
+
+
+def print_update(update: int, metrics: Mapping[str, float | Interval], seconds: float) -> None:
+    """Print ``update_line`` at once, also where the output is a file."""
+    print(update_line(update, metrics, seconds), flush=True)
+
+
+def progress(items: Iterable[T], description: str, *, total: int | None = None) -> Iterator[T]:
+    """``items``, with a bar on standard error where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    yield from track(items, description, total=total, console=console, transient=True, disable=not console.is_terminal)
+
+
+def say(*lines: str) -> None:
+    """Print lines for a person to standard error: what is going on, not what came out."""
+    from rich.console import Console
+
+    for line in lines:
+        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@dataclass
+class Table:
+    """A table of results: read by people through ``print``, by programs through ``plain_rows``.
+
+    ``columns``: names as in the JSON (``tokens_per_second``); rows hold a cell for each. ``note`` is printed below:
+    what was measured, on what, whether simulated.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[Cell]] = field(default_factory=list[Sequence[Cell]])
+    note: str = ""
+
+    def add(self, *cells: Cell) -> None:
+        """Append a row. Raises ValueError where it has not a cell for each column."""
+        if len(cells) != len(self.columns):
+            raise ValueError(f"{len(cells)} cells for the columns {', '.join(self.columns)}: give one for each.")
+        self.rows.append(cells)
+
+    def plain_rows(self) -> list[dict[str, Cell]]:
+        """The rows as mappings from column to unrounded cell, for JSON."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def _rich(self) -> RichTable:
+        from rich import box
+        from rich.table import Table as RichTable
+
+        table = RichTable(title=self.title, caption=self.note or None, box=box.SIMPLE_HEAD, title_justify="left")
+        for index, column in enumerate(self.columns):
+            words = any(isinstance(row[index], str) for row in self.rows)
+            table.add_column(column.replace("_", " "), justify="left" if words else "right")
+        for row in self.rows:
+            table.add_row(*(_cell(cell) for cell in row))
+        return table
+
+    def print(self, console: Any = None) -> None:
+        """Print the table to ``console`` (default: standard output)."""
+        from rich.console import Console
+
+        (console or Console()).print(self._rich())
+
+
+def _cell(cell: Cell) -> Any:
+    from rich.text import Text
+
+    if isinstance(cell, bool):
+        return Text("yes" if cell else "no")
+    if cell is None:
+        return Text("-")
+    return Text(cell if isinstance(cell, str) else number(cell))

@@ -1,0 +1,106 @@
+"""What does a generation leave behind? The new tokens, their text, and a record of every round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from trimtab.speculation.actions import TreeShape
+from trimtab.speculation.engine.tree import Tree
+
+
+@dataclass
+class Seconds:
+    """Where a round's time went. ``draft`` and ``verify`` are the two models' forwards; ``rest`` is all that is neither
+    (trees, masks, acceptance, bookkeeping), but for the ``policy``'s own decision."""
+
+    draft: float = 0.0
+    verify: float = 0.0
+    policy: float = 0.0
+    rest: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.draft + self.verify + self.policy + self.rest
+
+
+@dataclass(frozen=True)
+class Trace:
+    """One round's tree (its arrays as in ``Tree``) and ``path``, the accepted tokens, root first."""
+
+    tree: Tree
+    path: list[int]
+
+    @property
+    def tokens_N(self) -> list[int]:
+        return [int(token) for token in self.tree.tokens_N]
+
+    @property
+    def ancestors_NN(self) -> list[list[bool]]:
+        return self.tree.ancestors_NN.tolist()
+
+    @property
+    def depths_N(self) -> list[int]:
+        return [int(depth) for depth in self.tree.depths_N]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One drafting round: ``drafted`` tokens, how many of them were ``accepted`` as verified (before trimming)."""
+
+    shape: TreeShape | None
+    drafted: int
+    accepted: int
+    seconds: Seconds
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The new ``tokens`` (trimmed at the end of sequence and at the limit) and their ``text``.
+
+    ``prefill_seconds`` covers the prompt's forward; ``drafted_mask[i]`` says whether token i was drafted and accepted (the
+    others are the target's own).
+    """
+
+    tokens: list[int]
+    text: str
+    rounds: list[Round]
+    prefill_seconds: float
+    seconds: float
+    reused_tokens: int
+    drafted_mask: list[bool] = field(default_factory=list[bool])
+
+    @property
+    def accepted(self) -> float:
+        """Mean drafted tokens accepted per round (0 where there was none)."""
+        return sum(r.accepted for r in self.rounds) / len(self.rounds) if self.rounds else 0.0
+
+    @property
+    def tau(self) -> float:
+        """Mean tokens committed per round: accepted + 1."""
+        return self.accepted + 1.0
+
+
+@dataclass(frozen=True)
+class RoundState:
+    """What is known before a tree is drafted: all that a policy may look at, none of it copied.
+
+    ``root_logprobs_D``: the head's log-probabilities of the token after the root. ``root_state_H``: the head's own state.
+    ``target_logits_V``: the row from which the root was chosen. ``context_tokens`` counts committed ones, root excluded.
+    """
+
+    context_tokens: int
+    new_tokens: int
+    rounds: list[Round]
+    root: int
+    root_logprobs_D: Tensor
+    root_state_H: Tensor
+    fused_H: Tensor
+    target_logits_V: Tensor
+
+
+Controller = Callable[[RoundState], TreeShape | None]
+"""Chooses the next tree, or None to decode one token without drafting. Called once per round, before drafting."""

@@ -1,0 +1,125 @@
+"""How is a stock transformers model asked about many continuations at once, and for its inner features?
+
+One forward over a tree's tokens, with the tree's own mask and positions; features are tapped by hooks. No model code is
+vendored or patched, so every decoder with transformers' usual interface works: Llama, Qwen2, Qwen3, Mistral and kin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from trimtab.speculation.engine.cache import TreeCache
+
+_PREFILL_TOKENS = 1024
+
+
+def context_tokens(model: PreTrainedModel) -> int:
+    """The longest sequence that the model can attend over in full (its sliding window, where it has one)."""
+    config = model.config.get_text_config()
+    limit = int(config.max_position_embeddings)
+    window = getattr(config, "sliding_window", None)
+    slides = window is not None and getattr(config, "use_sliding_window", True)
+    return min(limit, int(window)) if slides else limit
+
+
+class Target:
+    """A causal language model as the engine sees it: batch 1, a cache of committed tokens, and features per token.
+
+    ``taps``: decoder layers whose inputs are concatenated into a feature [F]; None: the final normed state (EAGLE-1).
+    """
+
+    def __init__(self, model: PreTrainedModel, taps: tuple[int, ...] | None) -> None:
+        implementation = model.config._attn_implementation
+        if implementation not in ("sdpa", "eager"):
+            raise ValueError(
+                f"tree verification needs a mask of its own, which attention {implementation!r} does not take; "
+                "load the model with attn_implementation='sdpa' (fast) or 'eager'"
+            )
+        self.model = model
+        self.cache = TreeCache(model)
+        self._taps = taps
+        self._additive = implementation == "eager"
+        self._captured: dict[int, Tensor] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where tokens go in."""
+        return self.model.get_input_embeddings().weight.device
+
+    def reset(self) -> None:
+        """Forget all tokens."""
+        self.cache.crop(0)
+
+    @contextmanager
+    def tapped(self) -> Iterator[None]:
+        """Within, forward passes record features; outside, the model is as it was."""
+        decoder = self.model.get_decoder()
+        if self._taps is None:
+            handles = [decoder.register_forward_hook(self._capture_final)]
+        else:
+            handles = [
+                decoder.layers[tap].register_forward_pre_hook(self._capture_tap(slot), with_kwargs=True)
+                for slot, tap in enumerate(self._taps)
+            ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _capture_tap(self, slot: int) -> Any:
+        def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self._captured[slot] = args[0] if args else kwargs["hidden_states"]
+
+        return hook
+
+    def _capture_final(self, _module: Any, _args: Any, output: Any) -> None:
+        self._captured[0] = output.last_hidden_state
+
+    def _features(self, device: torch.device) -> Tensor:
+        parts = [self._captured[slot][0].to(device) for slot in range(len(self._captured))]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+
+    def _mask(self, allowed_TT: Tensor, dtype: torch.dtype) -> Tensor:
+        """[1, 1, T, n + T]: all n committed tokens, and among the T new ones those that ``allowed_TT`` marks."""
+        rows, before = allowed_TT.shape[0], self.cache.length
+        mask = torch.ones((1, 1, rows, before + rows), dtype=torch.bool, device=allowed_TT.device)
+        mask[0, 0, :, before:] = allowed_TT
+        if self._additive:  # eager attention adds its mask: a boolean one would be silently wrong
+            mask = torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+        return mask
+
+    def forward(self, tokens_T: Tensor, depths_T: Tensor, allowed_TT: Tensor, keep: int = 0) -> tuple[Tensor, Tensor]:
+        """One pass over T tokens behind the committed ones; their rows stay uncommitted (see ``TreeCache.keep``).
+
+        ``depths_T``: positions relative to the first; ``allowed_TT``: which of the T each may attend to (itself too).
+        Returns logits [T, V] (the last ``keep`` rows alone where keep > 0) and features [T, F].
+        """
+        self.cache.reserve(self.cache.length + len(tokens_T))
+        output = self.model(
+            input_ids=tokens_T[None],
+            attention_mask=self._mask(allowed_TT, self.model.dtype),
+            position_ids=(depths_T + self.cache.length)[None],
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
+        return output.logits[0], self._features(tokens_T.device)
+
+    def prefill(self, tokens_T: Tensor) -> tuple[Tensor, Tensor]:
+        """Commit T tokens, in chunks. Returns the logits [V] after the last one, and features [T, F] of all."""
+        logits, features = None, list[Tensor]()
+        for chunk in tokens_T.split(_PREFILL_TOKENS):
+            steps = torch.arange(len(chunk), device=chunk.device)
+            causal = steps[:, None] >= steps[None, :]
+            logits, part = self.forward(chunk, steps, causal, keep=1)
+            features.append(part)
+            self.cache.length += len(chunk)
+        assert logits is not None, "prefill needs a token"
+        return logits[-1], torch.cat(features)
