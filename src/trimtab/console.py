@@ -21,10 +21,17 @@ Cell = str | float | int | bool | None
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number to ``digits`` significant digits, without an exponent where it has digits before the point."""
-    if not math.isfinite(value) or value == int(value):
-        return str(int(value)) if math.isfinite(value) else str(value)
-    return f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+    """A number to ``digits`` significant digits at least: all digits before the point, no zeros at the end."""
+    if not math.isfinite(value):
+        return str(value)
+    if value == int(value):
+        return str(int(value))
+    magnitude = math.floor(math.log10(abs(value)))
+    if magnitude < -4:
+        return f"{value:.{digits - 1}e}"
+    decimals = max(0, digits - 1 - magnitude)
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def duration(seconds: float) -> str:

@@ -99,10 +99,9 @@ class ActionTable(Generic[A]):
         unknown = [step.task for step in steps if step.task not in self.row_of]
         if unknown:
             raise ValueError(f"no task {unknown[0]!r} in the table: expected steps played on this table's episodes.")
-        rewards_SA = self.rewards_PA[[self.row_of[step.task] for step in steps]].reshape(len(steps), -1)
+        rewards_SA = self.rewards_PA[np.array([self.row_of[step.task] for step in steps], dtype=np.int64)]
         columns_S = self.columns([step.choice.action for step in steps])
-        best_S = rewards_SA.max(axis=1, initial=-np.inf)
-        return best_S - np.take_along_axis(rewards_SA, columns_S[:, None], axis=1)[:, 0]
+        return rewards_SA.max(axis=1) - np.take_along_axis(rewards_SA, columns_S[:, None], axis=1)[:, 0]
 
 
 class TableEpisode(Generic[A]):

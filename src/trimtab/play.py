@@ -31,7 +31,7 @@ def play(
     policy: Policy[C, A],
     reward: Reward[O],
     *,
-    map: Callable[..., Iterable[Any]] = builtins.map,
+    map: Callable[..., Iterable[Any]] = builtins.map,  # noqa: A002 (it stands for the builtin)
 ) -> list[list[Step[C, A, O]]]:
     """Play all ``episodes`` to their end, in lockstep, and return the steps of each.
 

@@ -43,7 +43,10 @@ def capture() -> dict[str, np.ndarray]:
 
 
 def restore(arrays: Mapping[str, Any]) -> None:
-    """Put back what ``capture`` gave (numpy arrays or torch tensors); other arrays are left alone. Raises ValueError where a state is missing."""
+    """Put back what ``capture`` gave (numpy arrays or torch tensors); other arrays are left alone.
+
+    Raises ValueError where a state is missing.
+    """
     import torch
 
     missing = [name for name in capture() if name not in arrays]

@@ -1,7 +1,8 @@
 """How sure is a number, and is A better than B?
 
-Percentile bootstrap over the units that were drawn independently (prompts, problems, dialogues: never rounds or tokens),
-paired where both contestants met the same units (Efron & Tibshirani 1993, chapters 13 and 16). Deterministic by seed.
+Percentile bootstrap over the units that were drawn independently (prompts, problems, dialogues; never rounds or
+tokens), paired where both contestants met the same units (Efron & Tibshirani, An Introduction to the
+Bootstrap, 1993, chapter 13). Deterministic by seed.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 RESAMPLES = 10_000
 _CHUNK_DRAWS = 4_000_000
@@ -58,7 +59,7 @@ def _resampled_sums(
     return np.concatenate([columns_PC[generator.integers(rows, size=(n, rows))].sum(axis=1) for n in counts])
 
 
-def _columns(**named: Float[np.ndarray, " _"]) -> Float[np.ndarray, "P C"]:
+def _columns(**named: Real[np.ndarray, " _"]) -> Float[np.ndarray, "P C"]:
     """The named columns side by side. Raises ValueError where they are empty, unequal in length, or not finite."""
     lengths = {name: len(values) for name, values in named.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
@@ -77,7 +78,7 @@ def _interval(estimate: float, replicates_R: Float[np.ndarray, " R"], level: flo
 
 
 def mean_interval(
-    values_P: Float[np.ndarray, " P"], *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
+    values_P: Real[np.ndarray, " P"], *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """Interval of the mean of independent values. Raises ValueError for none, or for values that are not finite."""
     columns = _columns(values=values_P)
@@ -85,8 +86,8 @@ def mean_interval(
 
 
 def paired_difference(
-    a_P: Float[np.ndarray, " P"],
-    b_P: Float[np.ndarray, " P"],
+    a_P: Real[np.ndarray, " P"],
+    b_P: Real[np.ndarray, " P"],
     *,
     level: float = 0.95,
     resamples: int = RESAMPLES,
@@ -98,11 +99,11 @@ def paired_difference(
 
 
 def paired_ratio(
-    tokens_P: Float[np.ndarray, " P"],
-    seconds_a_P: Float[np.ndarray, " P"],
-    seconds_b_P: Float[np.ndarray, " P"],
+    tokens_P: Real[np.ndarray, " P"],
+    seconds_a_P: Real[np.ndarray, " P"],
+    seconds_b_P: Real[np.ndarray, " P"],
     *,
-    tokens_b_P: Float[np.ndarray, " P"] | None = None,
+    tokens_b_P: Real[np.ndarray, " P"] | None = None,
     level: float = 0.95,
     resamples: int = RESAMPLES,
     seed: int = 0,

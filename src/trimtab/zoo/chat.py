@@ -36,7 +36,7 @@ class ChatRecipe:
     windows: tuple[tuple[float, int], ...] = ((0.7, 256), (0.2, 512), (0.1, 1024))
     seed: int = 0
     compile: bool = True
-    fit: Fit = Fit(steps=1600)
+    fit: Fit = Fit(steps=1400)
 
     def window_tokens(self, step: int) -> int:
         """Tokens per window at ``step``: short windows first, the whole context last."""
@@ -126,7 +126,7 @@ def held_out_losses(
     tokenizer: PreTrainedTokenizerFast,
     conversations: list[corpus.Conversation],
     *,
-    each: int = 60,
+    each: int = 24,
 ) -> Metrics:
     """Nats per token on held-out conversations, by source (the first ``each`` of each), and their mean."""
     losses: Metrics = {}

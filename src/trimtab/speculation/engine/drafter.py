@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.head import EagleHead, rotary
-from trimtab.speculation.engine.tree import Pool, Tree, cut
+from trimtab.speculation.engine.tree import Pool
 
 _FIRST_CAPACITY = 1024
 
@@ -174,8 +173,8 @@ class TreeDrafter:
         scores, drafted = self._logprobs(states).topk(top_k)
         return states, (scores + beam.scores_k[:, None]).flatten(), self.head.target_ids[drafted].flatten()
 
-    def pool(self, depth: int, top_k: int) -> tuple[Pool, Tensor]:
-        """Draft ``depth`` levels with a beam of ``top_k``; the pool, and its scores [C] on the device."""
+    def pool(self, depth: int, top_k: int) -> Pool:
+        """Draft ``depth`` levels with a beam of ``top_k``. Raises ValueError for a beam wider than the draft vocabulary."""
         if top_k > self.config.draft_vocab_size:
             raise ValueError(f"top_k {top_k} exceeds the head's draft vocabulary of {self.config.draft_vocab_size}")
         self._reserve(self.length + depth * top_k)
@@ -188,10 +187,11 @@ class TreeDrafter:
             if level + 1 < depth:
                 beam, best = self._next_beam(beam, states, level_scores, level_tokens, top_k)
                 chosen.append(best)
-        all_scores = torch.cat(scores)
-        first = [np.arange(top_k)]
-        later = [best.cpu().numpy() + top_k + level * top_k**2 for level, best in enumerate(chosen)]
-        return Pool(top_k, all_scores.cpu().numpy(), torch.cat(tokens).cpu().numpy(), first + later), all_scores
+        numbers = torch.cat((*tokens, *chosen)).cpu().numpy()  # one copy from the device
+        size = top_k + depth * top_k**2
+        offsets = top_k + np.arange(depth - 1)[:, None] * top_k**2
+        frontiers = np.concatenate((np.arange(top_k)[None], numbers[size:].reshape(-1, top_k) + offsets))
+        return Pool(top_k, torch.cat(scores).cpu().numpy(), numbers[:size], frontiers)
 
     def _next_beam(
         self, beam: _Beam, states_kH: Tensor, scores: Tensor, tokens: Tensor, top_k: int
@@ -201,10 +201,3 @@ class TreeDrafter:
         eye = torch.eye(top_k, dtype=torch.bool, device=scores.device)
         allowed = torch.cat((beam.allowed_kR[parents], eye), dim=1)
         return _Beam(states_kH[parents], tokens[best], best_scores, allowed), best
-
-    def draft(self, root: int, shape: TreeShape) -> Tree:
-        """The tree of ``shape`` below the token ``root``."""
-        pool, scores = self.pool(shape.depth, shape.top_k)
-        selected = scores.topk(shape.drafted).indices.sort().values.cpu().numpy()
-        return cut(pool, selected, root)
-

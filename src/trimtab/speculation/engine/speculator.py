@@ -14,15 +14,16 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from trimtab.lm.load import load_model, resolve
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
 from trimtab.speculation.engine.drafter import TreeDrafter
 from trimtab.speculation.engine.generation import Controller, Generation, Round, RoundState, Seconds, Trace
 from trimtab.speculation.engine.head import EagleHead
 from trimtab.speculation.engine.head_files import load_head
 from trimtab.speculation.engine.target import Target, context_tokens
-from trimtab.speculation.engine.tree import Tree, root_only
+from trimtab.speculation.engine.tree import Tree, cut, root_only
 from trimtab.speculation.engine.verify import Sampling, Verifier
 
 _UNFIT_ROUNDS = 200
@@ -87,8 +88,6 @@ class Speculator:
         ``model_options`` go to transformers' ``from_pretrained`` (``device_map``, ``revision``, ...). Raises ValueError
         where head and target do not fit, FileNotFoundError where a folder or file is missing.
         """
-        from trimtab.lm.load import load_model, resolve
-
         model, tokenizer = load_model(target, dtype=dtype, device=device, **model_options)
         return cls(model, load_head(resolve(head), model), tokenizer)
 
@@ -169,10 +168,11 @@ class Speculator:
                 f"{self.context_tokens}: lower max_new_tokens to at most {self.context_tokens - len(ids)}"
             )
         verifier = Verifier(Sampling(temperature, top_p, top_k, seed), self.target.device)
-        controller = policy if policy is not None else lambda _state: shape
+        controller = policy if policy is not None else None if shape is None else lambda _state: shape
         started = time.perf_counter()
         with self.target.tapped():
-            loop, reused = self._prefill(ids, verifier, max_new_tokens, self._stops() if stop_at_eos else frozenset())
+            stops = self._stops() if stop_at_eos else frozenset[int]()
+            loop, reused = self._prefill(ids, verifier, max_new_tokens, stops, drafting=controller is not None)
             prefill_seconds = time.perf_counter() - started
             if stream:
                 stream(list(loop.tokens))
@@ -190,19 +190,22 @@ class Speculator:
         self.target.reset()
         self.drafter.reset()
 
-    def _reusable(self, ids: list[int]) -> int:
-        """Positions of both caches that stay valid for ``ids``: the common prefix but its last token."""
+    def _reusable(self, ids: list[int], drafting: bool) -> int:
+        """Positions of the caches that stay valid for ``ids``: the common prefix but its last token."""
         common = 0
         for old, new in zip(self._committed, ids, strict=False):
             if old != new:
                 break
             common += 1
-        return max(0, min(common - 1, self.target.cache.length, self.drafter.length))
+        held = min(self.target.cache.length, self.drafter.length) if drafting else self.target.cache.length
+        return max(0, min(common - 1, held))
 
-    def _prefill(self, ids: list[int], verifier: Verifier, limit: int, stops: frozenset[int]) -> tuple[_Loop, int]:
-        reused = self._reusable(ids)
+    def _prefill(
+        self, ids: list[int], verifier: Verifier, limit: int, stops: frozenset[int], *, drafting: bool
+    ) -> tuple[_Loop, int]:
+        reused = self._reusable(ids, drafting)
         self.target.cache.crop(reused)
-        self.drafter.crop(reused)
+        self.drafter.crop(min(reused, self.drafter.length))
         tokens = torch.tensor(ids, device=self.target.device)
         self._committed = list(ids)
         self.target.cache.reserve(len(ids) + 64)
@@ -213,36 +216,55 @@ class Speculator:
         loop.emit([root], [False])
         return loop, reused
 
-    def _rounds(self, loop: _Loop, verifier: Verifier, controller: Controller, trace: bool) -> Iterator[list[int]]:
+    def _rounds(
+        self, loop: _Loop, verifier: Verifier, controller: Controller | None, trace: bool
+    ) -> Iterator[list[int]]:
         while not loop.finished:
             yield self._round(loop, verifier, controller, trace)
 
-    def _round(self, loop: _Loop, verifier: Verifier, controller: Controller, trace: bool) -> list[int]:
+    def _round(self, loop: _Loop, verifier: Verifier, controller: Controller | None, trace: bool) -> list[int]:
         """Draft, verify and commit once."""
         clock = _Clock(self.target.device)
-        self.drafter.extend(loop.pending, loop.features)
-        draft_seconds = clock.lap()
-        chosen = controller(self._state(loop))
-        policy_seconds = clock.lap()
-        tree = root_only(loop.root) if chosen is None else self.drafter.draft(loop.root, chosen)
-        draft_seconds += clock.lap()
+        tree, shape, seconds = self._draft(loop, controller, clock)
         inputs = self._inputs(tree)
-        rest = clock.lap()
+        seconds.rest += clock.lap()
         logits, features = self.target.forward(*inputs)
-        verify_seconds = clock.lap()
+        seconds.verify = clock.lap()
         path, root = verifier.walk(tree, logits)
+        taken = self._commit(loop, tree, path, root, logits, features)
+        kept = Trace(tree, [int(tree.tokens_N[row]) for row in path]) if trace else None
+        seconds.rest += clock.lap()
+        loop.rounds.append(Round(shape, len(tree) - 1, len(path) - 1, seconds, kept))
+        return taken
+
+    def _draft(
+        self, loop: _Loop, controller: Controller | None, clock: _Clock
+    ) -> tuple[Tree, TreeShape | None, Seconds]:
+        """The round's tree, its shape, and the seconds that both took. Without a controller the head stays idle."""
+        if controller is None:
+            return root_only(loop.root), None, Seconds(rest=clock.lap())
+        self.drafter.extend(loop.pending, loop.features)
+        extending = clock.lap()
+        shape = controller(self._state(loop))
+        deciding = clock.lap()
+        if shape is None:
+            return root_only(loop.root), None, Seconds(draft=extending, policy=deciding, rest=clock.lap())
+        pool = self.drafter.pool(shape.depth, shape.top_k)
+        drafting = clock.lap()
+        tree = cut(pool, shape.drafted, loop.root)
+        return tree, shape, Seconds(draft=extending + drafting, policy=deciding, rest=clock.lap())
+
+    def _commit(
+        self, loop: _Loop, tree: Tree, path: list[int], root: int, logits: Tensor, features: Tensor
+    ) -> list[int]:
+        """Take over the accepted rows ``path`` and the new ``root``; returns the tokens that this emits."""
         accepted = [int(tree.tokens_N[row]) for row in path[1:]]
         self.target.cache.keep(path)
         self._committed += [loop.root, *accepted]
-        rows = torch.tensor(path, device=features.device)
-        loop.features = features[rows]
+        loop.features = features[torch.tensor(path, device=features.device)]
         loop.pending = torch.tensor([*accepted, root], device=self.target.device)
         loop.root, loop.root_logits = root, logits[path[-1]]
-        taken = loop.emit([*accepted, root], [True] * len(accepted) + [False])
-        kept = Trace(tree, [int(tree.tokens_N[row]) for row in path]) if trace else None
-        seconds = Seconds(draft_seconds, verify_seconds, policy_seconds, rest + clock.lap())
-        loop.rounds.append(Round(chosen, len(tree) - 1, len(accepted), seconds, kept))
-        return taken
+        return loop.emit([*accepted, root], [True] * len(accepted) + [False])
 
     def _inputs(self, tree: Tree) -> tuple[Tensor, Tensor, Tensor]:
         device = self.target.device

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -20,26 +21,19 @@ Ints = NDArray[np.int64]
 class Pool:
     """Candidates of one drafting: ``scores_C`` (cumulative log-probabilities) and ``tokens_C``, C = k + d * k * k.
 
-    ``frontiers[i]`` are the pool indices [k] of the beam expanded at level i + 1.
+    ``frontiers_dk``: the pool indices of the beam that was expanded at each level.
     """
 
     top_k: int
     scores_C: NDArray[np.float32]
     tokens_C: Ints
-    frontiers: list[Ints]
-
-    def parent(self, index: int) -> int:
-        """Pool index of a candidate's parent, or -1 where that is the root."""
-        if index < self.top_k:
-            return -1
-        level, slot = divmod(index - self.top_k, self.top_k**2)
-        return int(self.frontiers[level][slot // self.top_k])
+    frontiers_dk: Ints
 
     @cached_property
     def parents_C(self) -> Ints:
         """Pool index of every candidate's parent; -1 for the root's children."""
-        below = [np.repeat(frontier, self.top_k) for frontier in self.frontiers]
-        return np.concatenate([np.full(self.top_k, -1, dtype=np.int64), *below])
+        below = np.repeat(self.frontiers_dk.ravel(), self.top_k)
+        return np.concatenate((np.full(self.top_k, -1, dtype=np.int64), below))
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,17 @@ def root_only(token: int) -> Tree:
     return Tree(one * token, -one, one * 0, np.ones((1, 1), dtype=np.bool_))
 
 
-def cut(pool: Pool, selected_N: Ints, root: int) -> Tree:
-    """The tree of the pool's candidates ``selected_N`` (ascending, closed under parents) below the token ``root``."""
+def best(scores_C: NDArray[np.float32], count: int) -> Ints:
+    """Indices of the ``count`` highest scores, ascending; ties fall as in the published code (``torch.topk``)."""
+    return torch.from_numpy(scores_C).topk(count).indices.sort().values.numpy()
+
+
+def cut(pool: Pool, drafted: int, root: int) -> Tree:
+    """The tree of the pool's ``drafted`` best candidates below the token ``root``.
+
+    A child never scores above its parent, so the best candidates are closed under parents.
+    """
+    selected_N = best(pool.scores_C, drafted)
     parents = pool.parents_C[selected_N]
     rows = np.concatenate(([-1], np.searchsorted(selected_N, parents) + 1))
     rows[1:][parents < 0] = 0

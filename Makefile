@@ -1,0 +1,37 @@
+# Every target works as the first command on a fresh machine: it makes the virtual environment itself.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# small models gain nothing from many threads, and lose much
+export OMP_NUM_THREADS ?= 2
+export TOKENIZERS_PARALLELISM ?= false
+
+.PHONY: demo test test-all check bench
+.DEFAULT_GOAL := demo
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "error: no python found: install python 3.11 or later, or give PYTHON=/path/to/it" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is no python 3.11 or later: install python 3.11 or later, or give PYTHON=/path/to/it" >&2; exit 1; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## answer prompts, train a tree policy, compare it honestly, write the report
+	$(BIN)/trimtab speculation demo
+
+test: $(STAMP) ## the fast tests
+	$(BIN)/python -m pytest -q
+
+test-all: $(STAMP) ## the slow ones too, and, on a machine with an accelerator, those that need it
+	$(BIN)/python -m pytest -q -m "slow or not slow"
+
+check: $(STAMP) ## style, types, and the arrows between modules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: $(STAMP) ## the numbers in the README, measured on this machine
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

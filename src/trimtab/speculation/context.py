@@ -1,0 +1,193 @@
+"""What does a policy see before it chooses a tree? A few dozen numbers that cost microseconds, the same live and in replay.
+
+Those of the position depend on the text alone, so a table can hold them: how sure the head is of the token after the
+root, how sure the target was of the root, how long the context is, and optionally a projection of the head's state.
+Those of the history depend on the rounds that led here: how many drafted tokens were accepted, and whether the tree's
+depth cut them short. No tokenizer, no encoder, and one copy from the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_DRAFT_TOP = 4
+_MASSES = (2, 4, 8)
+_STEPS = np.array([0.5, 0.15], dtype=np.float32)  # of the fast and the slow average, towards what was accepted last
+CLIP = 6.0
+
+
+class PositionFeatures:
+    """Features of a position, from what the engine has at hand when a round begins.
+
+    ``projection_HK`` (optional) projects the head's state, brought to unit root mean square, to K numbers.
+    """
+
+    def __init__(self, projection_HK: np.ndarray | None = None) -> None:
+        if projection_HK is not None and (projection_HK.ndim != 2 or 0 in projection_HK.shape):
+            raise ValueError(f"a projection of shape {projection_HK.shape}: expected [state width, projected width]")
+        self.projection_HK = None if projection_HK is None else np.ascontiguousarray(projection_HK, dtype=np.float32)
+        self._projection: Tensor | None = None
+
+    @classmethod
+    def random(cls, state_width: int, projected_width: int, seed: int = 0) -> PositionFeatures:
+        """With a Gaussian random projection of the head's state to ``projected_width`` numbers (0: without)."""
+        if projected_width == 0:
+            return cls()
+        gaussian = np.random.default_rng(seed).standard_normal((state_width, projected_width))
+        return cls((gaussian / np.sqrt(state_width)).astype(np.float32))
+
+    @property
+    def state_width(self) -> int | None:
+        """The width of the head's state that the projection expects; None where there is no projection."""
+        return None if self.projection_HK is None else self.projection_HK.shape[0]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The name of each feature, in order."""
+        projected = 0 if self.projection_HK is None else self.projection_HK.shape[1]
+        return [
+            *(f"draft_logprob_{rank + 1}" for rank in range(_DRAFT_TOP)),
+            "draft_prob_1",
+            *(f"draft_mass_{count}" for count in _MASSES),
+            "draft_entropy",
+            "target_logprob",
+            "target_gap",
+            "target_entropy",
+            "log_context",
+            *(f"state_{index}" for index in range(projected)),
+        ]
+
+    def __call__(
+        self, root_logprobs_D: Tensor, target_logits_V: Tensor, state_H: Tensor, context_tokens: int
+    ) -> np.ndarray:
+        """The features [F], float32. Raises ValueError where a vocabulary is too small or the state has another width."""
+        parts = [*_draft(root_logprobs_D.float()), *_target(target_logits_V.float())]
+        width = sum(len(part) for part in parts)
+        if self.projection_HK is not None:
+            parts.append(self._project(state_H))
+        raw = torch.cat(parts).cpu().numpy()  # the one copy from the device
+        tops, rest = raw[: max(_MASSES)], raw[max(_MASSES) :]
+        probabilities = np.exp(tops)
+        cumulated = probabilities.cumsum()
+        head = [*tops[:_DRAFT_TOP], probabilities[0], *(cumulated[count - 1] for count in _MASSES)]
+        confidence = rest[: width - max(_MASSES)]
+        scalars = [*head, *_confidence(confidence), np.log1p(context_tokens)]
+        return np.concatenate((np.array(scalars, dtype=np.float32), rest[len(confidence) :]))
+
+    def _project(self, state_H: Tensor) -> Tensor:
+        assert self.projection_HK is not None
+        if state_H.shape != self.projection_HK.shape[:1]:
+            raise ValueError(
+                f"the head's state has shape {tuple(state_H.shape)}, the projection was made for width "
+                f"{self.state_width}: use a policy trained for this head"
+            )
+        if self._projection is None or self._projection.device != state_H.device:
+            self._projection = torch.from_numpy(self.projection_HK).to(state_H.device)
+        state = state_H.float()
+        return (state @ self._projection) * (state.shape[0] ** 0.5 / state.norm().clamp_min(1e-6))
+
+
+def _draft(logprobs_D: Tensor) -> tuple[Tensor, Tensor]:
+    """The head's best log-probabilities, sorted, and its negative entropy [1]."""
+    if logprobs_D.shape[0] < max(_MASSES):
+        raise ValueError(
+            f"a draft vocabulary of {logprobs_D.shape[0]} tokens: the features need at least {max(_MASSES)}. "
+            "Use a fixed shape instead of a policy."
+        )
+    tops = logprobs_D.topk(max(_MASSES)).values
+    return tops, -torch.special.entr(logprobs_D.exp()).sum(dim=0, keepdim=True)
+
+
+def _target(logits_V: Tensor) -> tuple[Tensor, Tensor]:
+    """The target's two best log-probabilities, and its negative entropy [1]."""
+    logprobs = logits_V.log_softmax(dim=0)
+    return logprobs.topk(2).values, -torch.special.entr(logprobs.exp()).sum(dim=0, keepdim=True)
+
+
+def _confidence(numbers: np.ndarray) -> tuple[float, float, float, float]:
+    """Draft entropy; the target's best log-probability, its gap to the second, its entropy (nats)."""
+    draft_negentropy, best, second, target_negentropy = numbers.tolist()
+    return -draft_negentropy, best, best - second, -target_negentropy
+
+
+HISTORY_NAMES = ["accepted_fast", "accepted_slow", "accepted_last", "accepted_before", "cut_by_depth", "first", "log_rounds"]
+
+
+class History:
+    """What B decodes have accepted so far. One class serves a live decode (B = 1) and many replayed ones.
+
+    Two exponential averages of the accepted tokens, the last two counts, whether the last tree was accepted to its full
+    depth (deeper might have brought more), and how many rounds there were.
+    """
+
+    def __init__(self, decodes: int = 1) -> None:
+        self.state_BS = np.zeros((decodes, 6), dtype=np.float32)  # fast, slow, last, before, cut, rounds
+
+    def observe(self, accepted_B: np.ndarray | int, depth_B: np.ndarray | int) -> None:
+        """A round of each decode: the drafted tokens accepted, and the depth of its tree."""
+        state = self.state_BS
+        accepted = np.asarray(accepted_B, dtype=np.float32)
+        started = state[:, 5:] > 0
+        state[:, :2] += np.where(started, _STEPS, np.float32(1)) * (accepted[..., None] - state[:, :2])
+        state[:, 3] = state[:, 2]
+        state[:, 2] = accepted
+        state[:, 4] = accepted > np.asarray(depth_B)
+        state[:, 5] += 1
+
+    def reset(self, rows: np.ndarray | slice = slice(None)) -> None:
+        """Forget: new decodes begin in these rows."""
+        self.state_BS[rows] = 0
+
+    def features(self) -> np.ndarray:
+        """The features [B, len(HISTORY_NAMES)], float32."""
+        rounds = self.state_BS[:, 5:]
+        return np.concatenate((self.state_BS[:, :5], rounds == 0, np.log1p(rounds)), axis=1, dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Position and history joined, and brought to zero mean and unit variance by numbers that travel with the policy."""
+
+    names: Sequence[str]
+    mean_F: np.ndarray
+    scale_F: np.ndarray
+
+    @classmethod
+    def fit(cls, position_names: Sequence[str], features_NF: np.ndarray) -> FeatureSet:
+        """Normalised over joined features of N states. Constant features are left unscaled."""
+        names = [*position_names, *HISTORY_NAMES]
+        if features_NF.shape[1:] != (len(names),) or len(features_NF) == 0:
+            raise ValueError(f"features of shape {features_NF.shape}: expected [states, {len(names)}]: {names}")
+        deviation = features_NF.std(axis=0, dtype=np.float64)
+        scale = np.where(deviation > 1e-6, deviation, 1.0)
+        return cls(names, features_NF.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32))
+
+    @property
+    def width(self) -> int:
+        return len(self.names)
+
+    def normalise(self, features_BF: np.ndarray) -> np.ndarray:
+        """Joined features [B, F] (or [F]) as the network sees them; far outliers are clipped."""
+        return np.clip((features_BF - self.mean_F) / self.scale_F, -CLIP, CLIP, dtype=np.float32)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a file must hold besides the names."""
+        return {"mean_F": self.mean_F, "scale_F": self.scale_F}
+
+    @classmethod
+    def from_arrays(cls, names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> FeatureSet:
+        """The reverse of ``arrays``. Raises ValueError where a name has no number."""
+        if any(arrays[key].shape != (len(names),) for key in ("mean_F", "scale_F")):
+            raise ValueError(f"normalisation of shape {arrays['mean_F'].shape} for {len(names)} features: the file is broken")
+        return cls(list(names), arrays["mean_F"], arrays["scale_F"])
+
+
+def join(position_BP: np.ndarray, history_BH: np.ndarray) -> np.ndarray:
+    """Features of position and history side by side, [B, F], in the order of ``FeatureSet.names``."""
+    return np.concatenate((position_BP, history_BH), axis=1, dtype=np.float32)
