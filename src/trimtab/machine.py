@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,11 @@ def hardware() -> dict[str, Any]:
         "memory_gib": round(memory_bytes / 2**30, 1),
         "accelerators": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
     }
+
+
+def today() -> str:
+    """The date, UTC, as in 2026-01-31."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def commit() -> str | None:

@@ -1,8 +1,8 @@
 """What is the datum that all rooms share? The vocabulary of trimtab, free of third-party imports.
 
-    task -> Episode.start() -> context -> Policy.act() -> Choice(action)
-         -> Episode.step()  -> outcome -> Reward()     -> Grade
-         -> Step (all of it, kept together) -> Policy.update()
+task -> Episode.start() -> context -> Policy.act() -> Choice(action)
+     -> Episode.step()  -> outcome -> Reward()     -> Grade
+     -> Step (all of it, kept together) -> Policy.update()
 """
 
 from __future__ import annotations

@@ -21,7 +21,9 @@ def _actor(inputs: int = 24, actions: int = 12, seed: int = 0) -> ActorCriticPol
     torch.manual_seed(seed)
     box = spaces.Box(-np.inf, np.inf, (inputs,), np.float32)
     arch = {"pi": [64, 64], "vf": [64, 64]}
-    return ActorCriticPolicy(box, spaces.Discrete(actions), lambda _: 3e-4, net_arch=arch, activation_fn=nn.Tanh, ortho_init=False)
+    return ActorCriticPolicy(
+        box, spaces.Discrete(actions), lambda _: 3e-4, net_arch=arch, activation_fn=nn.Tanh, ortho_init=False
+    )
 
 
 def test_hand_worked_scores() -> None:
@@ -40,7 +42,9 @@ def test_export_decides_as_the_trained_network() -> None:
     with torch.no_grad():
         logits = actor.get_distribution(torch.from_numpy(observations)).distribution.logits.numpy()
     scores = mlp.scores(observations)
-    np.testing.assert_allclose(scores - scores.mean(1, keepdims=True), logits - logits.mean(1, keepdims=True), atol=1e-5)
+    np.testing.assert_allclose(
+        scores - scores.mean(1, keepdims=True), logits - logits.mean(1, keepdims=True), atol=1e-5
+    )
     predicted, _ = actor.predict(observations, deterministic=True)
     np.testing.assert_array_equal(scores.argmax(axis=1), predicted)
 

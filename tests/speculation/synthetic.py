@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from trimtab.speculation.actions import TreeShape
+from trimtab.speculation.context import PositionFeatures
 from trimtab.speculation.costs import CostModel, Knots
+from trimtab.speculation.oracle import Priced, price, shortest
 from trimtab.speculation.replay import PromptReplay, ReplayTable
 
-SHAPES = [TreeShape(*bins) for bins in [(2, 1, 1), (4, 2, 1), (8, 2, 4), (8, 6, 1), (16, 7, 4), (24, 3, 4), (32, 7, 8), (60, 7, 10)]]
+SHAPES = [
+    TreeShape(*bins)
+    for bins in [(2, 1, 1), (4, 2, 1), (8, 2, 4), (8, 6, 1), (16, 7, 4), (24, 3, 4), (32, 7, 8), (60, 7, 10)]
+]
 
 
 COSTS = CostModel(
@@ -43,20 +50,32 @@ def accepted_at(ranks_P: np.ndarray, position: int, shape: TreeShape) -> int:
     return accepted
 
 
-def prompt(rng: np.random.Generator, index: int, tokens: int, telling: bool) -> PromptReplay:
-    """A replayed prompt. Where ``telling``, its features reveal what the next tokens are worth; else they are noise."""
+NAMES = PositionFeatures().names
+
+
+def prompt(rng: np.random.Generator, index: int, tokens: int) -> PromptReplay:
+    """A replayed prompt whose features are noise."""
     ranks_P = ranks(rng, tokens - 1)
-    accepted = np.array([[accepted_at(ranks_P, p, shape) for shape in SHAPES] for p in range(tokens - 1)], dtype=np.int16)
-    features = rng.standard_normal((tokens - 1, 4)).astype(np.float32)
-    if telling:
-        features[:, :4] = np.log1p(accepted[:, [0, 3, 4, 7]])
+    accepted = np.array(
+        [[accepted_at(ranks_P, p, shape) for shape in SHAPES] for p in range(tokens - 1)], dtype=np.int16
+    )
+    features = rng.standard_normal((tokens - 1, len(NAMES))).astype(np.float32)
     context = np.arange(20, 20 + tokens - 1, dtype=np.int32)
     return PromptReplay(f"task{index}", "synthetic", tokens, accepted, features, context)
 
 
+def told(priced: Priced) -> PromptReplay:
+    """The same prompt, with features that name the oracle's action at each position."""
+    replay = priced.replay
+    _, best_P = shortest(priced.seconds_PA, replay.next_PA)
+    features = replay.features_PF.copy()
+    features[:, : len(SHAPES)] = np.eye(len(SHAPES))[best_P]
+    return replace(replay, features_PF=features)
+
+
 def table(prompts: int = 60, *, telling: bool = True, seed: int = 0) -> ReplayTable:
-    """A replay table of ``prompts`` prompts."""
+    """A replay table. Where ``telling``, its features reveal the best action; else they are noise."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(40, 120, prompts)
-    replayed = [prompt(rng, i, int(length), telling) for i, length in enumerate(lengths)]
-    return ReplayTable(list(SHAPES), [f"f{i}" for i in range(4)], replayed)
+    noise = ReplayTable(list(SHAPES), NAMES, [prompt(rng, i, int(length)) for i, length in enumerate(lengths)])
+    return replace(noise, prompts=[told(priced) for priced in price(noise, COSTS)]) if telling else noise

@@ -92,7 +92,8 @@ def test_many_histories_are_as_many_single_ones(rounds: list[tuple[int, int]]) -
 
 def test_normalised_features_have_mean_zero_and_unit_variance() -> None:
     joined = join(
-        np.random.default_rng(0).normal(5.0, 3.0, (400, 2)).astype(np.float32), np.zeros((400, len(HISTORY_NAMES)), np.float32)
+        np.random.default_rng(0).normal(5.0, 3.0, (400, 2)).astype(np.float32),
+        np.zeros((400, len(HISTORY_NAMES)), np.float32),
     )
     features = FeatureSet.fit(["a", "b"], joined)
     normal = features.normalise(joined)

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from speculation.synthetic import COSTS, SHAPES, table
 from stable_baselines3.common.env_checker import check_env as check_env_for_sb3
 
+from speculation.synthetic import COSTS, NAMES, SHAPES, table
 from trimtab.play import play
 from trimtab.policies.fixed import Fixed
 from trimtab.speculation.context import FeatureSet
 from trimtab.speculation.environment import Objective, ReplayEnv, ReplayVecEnv
 from trimtab.speculation.episode import SpeculationEpisode, episodes
-from trimtab.speculation.flat_replay import FlatReplay, best_static, fixed, flatten, rate, roll
+from trimtab.speculation.flat_replay import FlatReplay, fixed, flatten, rate, roll
+from trimtab.speculation.oracle import best_static, price
 from trimtab.speculation.replay import PromptReplay, ReplayTable
 from trimtab.speculation.reward import time_rubric
 
@@ -109,7 +110,8 @@ def test_rewards_sum_to_the_advantage_over_the_rate() -> None:
 
 
 def test_rolling_is_the_naive_loop() -> None:
-    column, to_beat = best_static(REPLAY)
+    column = best_static(price(TABLE, COSTS))
+    to_beat = rate(roll(REPLAY, fixed(column)))
     tokens, seconds = 0, 0.0
     for prompt in TABLE.prompts:
         position = 0
@@ -143,12 +145,14 @@ def test_misuse_is_refused() -> None:
     with pytest.raises(ValueError, match="both above 0"):
         time_rubric(-1.0)
     with pytest.raises(ValueError, match="the table holds the features"):
-        _vec(2, replay=flatten(ReplayTable(TABLE.actions, list("abcd"), TABLE.prompts), COSTS))
+        _vec(2, replay=flatten(ReplayTable(TABLE.actions, [f"f{i}" for i in range(len(NAMES))], TABLE.prompts), COSTS))
     with pytest.raises(ValueError, match="share their settings"):
         _vec(2).set_attr("rate", 1)
     with pytest.raises(ValueError, match="no method"):
         _vec(2).env_method("fly")
-    short = PromptReplay("s", "c", 1, np.zeros((0, 8), np.int16), np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+    short = PromptReplay(
+        "s", "c", 1, np.zeros((0, 8), np.int16), np.zeros((0, len(NAMES)), np.float32), np.zeros(0, np.int32)
+    )
     with pytest.raises(ValueError, match="complete before"):
         SpeculationEpisode(TABLE, short, COSTS)
     with pytest.raises(ValueError, match="no prompt of the table"):

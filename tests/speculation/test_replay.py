@@ -47,15 +47,18 @@ def random_pair(folder: Path) -> Speculator:
     """A Llama of 8 layers x 32 and a random EAGLE-3 head, written and loaded as published heads are."""
     torch.manual_seed(0)
     size = {"hidden_size": 32, "intermediate_size": 48, "vocab_size": VOCABULARY, "rms_norm_eps": 1e-6}
-    config = LlamaConfig(num_hidden_layers=8, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.4, **size)
+    config = LlamaConfig(
+        num_hidden_layers=8, num_attention_heads=4, num_key_value_heads=2, initializer_range=0.4, **size
+    )
     model = LlamaForCausalLM(config).eval()
     assert model.generation_config is not None
     model.generation_config.eos_token_id = None
     model.config.eos_token_id = None
     head = EagleHead(
         HeadConfig(
-            version=3, heads=4, key_value_heads=2, draft_vocab_size=64, rope={"rope_type": "default", "rope_theta": 1e4},
-            max_position=2048, fc_bias=False, qkv_bias=False, taps=(2, 4, 5), target_hidden_size=32, **size,
+            version=3, heads=4, key_value_heads=2, draft_vocab_size=64, max_position=2048,
+            rope={"rope_type": "default", "rope_theta": 1e4}, fc_bias=False, qkv_bias=False, taps=(2, 4, 5),
+            target_hidden_size=32, **size,
         )
     )  # fmt: skip
     head.target_ids = torch.arange(64) + 20
@@ -93,7 +96,9 @@ def live(speculator: Speculator, ids: list[int], tokens: int, actions: list[Tree
     return speculator.generate(ids, tokens, policy=policy), features
 
 
-def check_decode(speculator: Speculator, table: ReplayTable, index: int, ids: list[int], tokens: int, seed: int) -> None:
+def check_decode(
+    speculator: Speculator, table: ReplayTable, index: int, ids: list[int], tokens: int, seed: int
+) -> None:
     generation, features = live(speculator, ids, tokens, table.actions, seed)
     prompt, shapes = table.prompts[index], [r.shape for r in generation.rounds]
     replayed = table.rounds(prompt, lambda _position, history: table.actions.index(shapes[len(history)]))
@@ -211,7 +216,9 @@ def hand_table() -> ReplayTable:
     actions = [TreeShape(2, 1, 1), TreeShape(4, 2, 2)]
     accepted = np.array([[0, 1], [1, 2], [0, 3]], dtype=np.int16)
     first = PromptReplay("a", "x", 4, accepted, np.zeros((3, 1), np.float32), np.arange(5, 8, dtype=np.int32))
-    second = PromptReplay("b/turn1", "y", 2, accepted[:1], np.ones((1, 1), np.float32), np.arange(9, 10, dtype=np.int32))
+    second = PromptReplay(
+        "b/turn1", "y", 2, accepted[:1], np.ones((1, 1), np.float32), np.arange(9, 10, dtype=np.int32)
+    )
     return ReplayTable(actions, ["f"], [first, second], {"dtype": "float32"})
 
 
@@ -226,10 +233,13 @@ def test_rounds_go_from_position_to_position() -> None:
 
 def same(one: ReplayTable, other: ReplayTable) -> bool:
     arrays = all(
-        np.array_equal(getattr(one, name), getattr(other, name)) and getattr(one, name).dtype == getattr(other, name).dtype
+        np.array_equal(getattr(one, name), getattr(other, name))
+        and getattr(one, name).dtype == getattr(other, name).dtype
         for name in ("accepted_NA", "features_NF", "context_N")
     )
-    named = [(p.task, p.category, p.tokens) for p in one.prompts] == [(p.task, p.category, p.tokens) for p in other.prompts]
+    named = [(p.task, p.category, p.tokens) for p in one.prompts] == [
+        (p.task, p.category, p.tokens) for p in other.prompts
+    ]
     return arrays and named and (one.actions, one.metadata) == (other.actions, other.metadata)
 
 

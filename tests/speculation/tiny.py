@@ -33,7 +33,9 @@ VOCABULARY = 96
 WIDTH = 32
 
 
-def target(architecture: str = "llama", *, seed: int = 0, vocabulary: int = VOCABULARY, **settings: Any) -> PreTrainedModel:
+def target(
+    architecture: str = "llama", *, seed: int = 0, vocabulary: int = VOCABULARY, **settings: Any
+) -> PreTrainedModel:
     """A random model of 8 layers, sharp enough that its choices are no ties."""
     config_class, model_class = ARCHITECTURES[architecture]
     torch.manual_seed(seed)
@@ -104,7 +106,9 @@ def echo(model: PreTrainedModel) -> EagleHead:
     return made
 
 
-def speculator(architecture: str = "llama", version: int = 3, *, drafted: int | None = None, **settings: Any) -> Speculator:
+def speculator(
+    architecture: str = "llama", version: int = 3, *, drafted: int | None = None, **settings: Any
+) -> Speculator:
     """A tiny pair ready to generate from token ids."""
     model = target(architecture, **settings)
     return Speculator(model, head(model, version, drafted=drafted))

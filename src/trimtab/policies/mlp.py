@@ -33,9 +33,13 @@ class MLP:
         for index, (weight, bias) in enumerate(self.layers):
             expected = self.layers[index - 1][0].shape[1] if index else weight.shape[0]
             if weight.ndim != 2 or weight.shape != (expected, len(bias)):
-                raise ValueError(f"layer {index} has weight {weight.shape} and bias {bias.shape}: expected {expected} inputs")
+                raise ValueError(
+                    f"layer {index} has weight {weight.shape} and bias {bias.shape}: expected {expected} inputs"
+                )
             if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-                raise ValueError(f"layer {index} has numbers that are not finite: training diverged; lower its learning rate")
+                raise ValueError(
+                    f"layer {index} has numbers that are not finite: training diverged; lower its learning rate"
+                )
         if not self.layers:
             raise ValueError("a perceptron without layers: expected at least one")
 

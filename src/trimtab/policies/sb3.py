@@ -7,7 +7,7 @@ safetensors and JSON, where SB3 would pickle), and the export of the actor to a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -37,8 +37,8 @@ class PPOSettings:
     rollout_steps: int = 64
     batch_size: int = 1024
     epochs: int = 4
-    learning_rate: float = 3e-4
-    gamma: float = 0.95
+    learning_rate: float = 1e-3
+    gamma: float = 0.9
     gae_lambda: float = 0.9
     clip: float = 0.2
     entropy: float = 0.003
@@ -65,7 +65,7 @@ Judge = Callable[[MLP], float]
 
 
 @contextmanager
-def single_thread() -> Iterator[None]:
+def single_thread() -> Generator[None]:
     """Small networks are fastest on one thread; the number of threads is put back afterwards."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -91,7 +91,10 @@ def build_ppo(env: VecEnv, settings: PPOSettings, seed: int) -> PPO:
         vf_coef=settings.value,
         max_grad_norm=settings.gradient_norm,
         target_kl=settings.target_kl,
-        policy_kwargs={"net_arch": {"pi": list(settings.hidden), "vf": list(settings.hidden)}, "activation_fn": nn.Tanh},
+        policy_kwargs={
+            "net_arch": {"pi": list(settings.hidden), "vf": list(settings.hidden)},
+            "activation_fn": nn.Tanh,
+        },
         seed=seed,
         device="cpu",
     )
@@ -144,9 +147,9 @@ def train_ppo(
         found = checkpoints.latest() if checkpoints else None
         if found is not None:
             keeper.resume(model, found)
-        else:
-            if prepare is not None:
-                prepare(model.policy)
+        elif prepare is not None:
+            prepare(model.policy)
+        if found is None:
             keeper.consider(model.policy)
         per_update = settings.rollout_steps * env.num_envs
         left = settings.updates * per_update - model.num_timesteps
@@ -238,8 +241,8 @@ class _Keeper(BaseCallback):
         differing = [key for key, value in state["settings"].items() if key != "updates" and ours.get(key) != value]
         if differing:
             raise ValueError(
-                f"{checkpoint.path} was trained with other settings ({', '.join(differing)}): resume with the same ones, "
-                "or begin a new run"
+                f"{checkpoint.path} was trained with other settings ({', '.join(differing)}): resume with the "
+                "same ones, or begin a new run"
             )
         tensors = checkpoint.tensors()
         model.policy.load_state_dict(_under("policy", tensors))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ _NEW_TOKENS = 64
 _PLAIN_TOKENS = 24
 _PLAIN_EVERY = 4
 _FEWEST_ROUNDS_PER_TREE = 2
+_FEWEST_DECODES = 6
 
 
 @dataclass
@@ -54,7 +55,7 @@ class _Log:
     _seen: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
 
     def drafted(self, generation: Generation, contexts: list[int]) -> None:
-        """The rounds of a decode; the first round's extension of the head over the whole prompt belongs to the prefill."""
+        """The rounds of a decode; the head's extension over the prompt, in the first one, belongs to the prefill."""
         for number, (record, context) in enumerate(zip(generation.rounds, contexts, strict=True)):
             assert record.shape is not None
             sizes = {("total_tokens", record.shape.total_tokens), ("top_k", record.shape.top_k)}
@@ -73,18 +74,13 @@ class _Log:
     def model(self, on: dict[str, Any]) -> CostModel:
         """The cost model of all that was timed."""
         measured = Measured(self.shapes, *np.array(self.rows).T)
-        without = fit(measured, line(*zip(*self.plain, strict=True)), (0.0, 0.0), on)
-        kept = [entry for entry in self.prefill[1:] if entry[2] in set(self.shapes)]
-        drafting = [float(self._draft_seconds(without, shape, context)) for context, _, shape in kept]
-        seconds = [max(total - own, 1e-9) for (_, total, _), own in zip(kept, drafting, strict=True)]
-        return fit(measured, without.plain, line([context for context, _, _ in kept], seconds), on)
-
-    @staticmethod
-    def _draft_seconds(model: CostModel, shape: TreeShape, context: float) -> float:
-        alone = CostModel(
-            model.knots, model.draft, (0.0,) * len(model.verify), (0.0,) * len(model.rest), model.plain, model.prefill
-        )
-        return alone.seconds(shape, int(context))
+        plain = line(*zip(*self.plain, strict=True))
+        model = fit(measured, plain, (0.0, 0.0), on)
+        shapes, known = [entry[2] for entry in self.prefill], set(self.shapes)
+        usable = [index for index, shape in enumerate(shapes) if index and shape in known]
+        context, seconds = np.array([self.prefill[index][:2] for index in usable]).T
+        base, slope = model.line_A([shapes[index] for index in usable], parts=["draft"])
+        return replace(model, prefill=line(context, np.maximum(seconds - base - slope * context, 1e-9)))
 
 
 def calibrate(
@@ -99,9 +95,9 @@ def calibrate(
 ) -> CostModel:
     """Decode ``prompts`` with the trees of ``actions`` for about ``budget_seconds``, and fit what the rounds took.
 
-    ``contexts``: so many tokens of other prompts are put before a prompt (0: none), so that costs are known over a range
-    of lengths. ``progress`` receives the fraction of the time that is over. Raises ValueError where menu or prompts are
-    empty, or where the time did not suffice for two rounds with each tree on average.
+    ``contexts``: so many tokens of other prompts are put before a prompt (0: none), so that costs are known over a
+    range of lengths. ``progress`` receives the fraction of the time that is over. Raises ValueError where menu or
+    prompts are empty, or where the time did not suffice for two rounds with each tree on average, and six decodes.
     """
     if not actions or not prompts:
         raise ValueError(f"calibration needs trees and prompts: got {len(actions)} trees and {len(prompts)} prompts")
@@ -119,11 +115,10 @@ def calibrate(
         _decode(speculator, prompt, deck, log, plain=number % _PLAIN_EVERY == 0)
         number += 1
     needed = _FEWEST_ROUNDS_PER_TREE * len(deck.actions)
-    if len(log.rows) < needed:
+    if len(log.rows) < needed or number < _FEWEST_DECODES:
         raise ValueError(
-            f"{budget_seconds:g} s gave {len(log.rows)} rounds, too few for {len(deck.actions)} trees (expected at least "
-            f"{needed}): raise budget_seconds to about {1.5 * budget_seconds * needed / max(1, len(log.rows)):.0f}, "
-            "or calibrate over fewer trees"
+            f"{budget_seconds:g} s gave {number} decodes and {len(log.rows)} rounds, too few for {len(deck.actions)} "
+            f"trees (expected at least {_FEWEST_DECODES} and {needed}): raise budget_seconds, or calibrate over fewer"
         )
     return log.model(_measured_on(speculator, len(log.rows)))
 

@@ -1,4 +1,4 @@
-"""What does a policy see before it chooses a tree? A few dozen numbers that cost microseconds, the same live and in replay.
+"""What does a policy see before it chooses a tree? A few dozen numbers, in microseconds, the same live and in replay.
 
 Those of the position depend on the text alone, so a table can hold them: how sure the head is of the token after the
 root, how sure the target was of the root, how long the context is, and optionally a projection of the head's state.
@@ -18,6 +18,7 @@ from torch import Tensor
 
 _DRAFT_TOP = 4
 _MASSES = (2, 4, 8)
+_PARTS = (8, 12)  # the copied numbers: 8 draft log-probabilities, 4 confidences, the projection
 _STEPS = np.array([0.5, 0.15], dtype=np.float32)  # of the fast and the slow average, towards what was accepted last
 CLIP = 6.0
 
@@ -66,19 +67,16 @@ class PositionFeatures:
     def __call__(
         self, root_logprobs_D: Tensor, target_logits_V: Tensor, state_H: Tensor, context_tokens: int
     ) -> np.ndarray:
-        """The features [F], float32. Raises ValueError where a vocabulary is too small or the state has another width."""
+        """The features [F], float32. Raises ValueError for too small a vocabulary, or a state of another width."""
         parts = [*_draft(root_logprobs_D.float()), *_target(target_logits_V.float())]
-        width = sum(len(part) for part in parts)
         if self.projection_HK is not None:
             parts.append(self._project(state_H))
         raw = torch.cat(parts).cpu().numpy()  # the one copy from the device
-        tops, rest = raw[: max(_MASSES)], raw[max(_MASSES) :]
-        probabilities = np.exp(tops)
-        cumulated = probabilities.cumsum()
-        head = [*tops[:_DRAFT_TOP], probabilities[0], *(cumulated[count - 1] for count in _MASSES)]
-        confidence = rest[: width - max(_MASSES)]
-        scalars = [*head, *_confidence(confidence), np.log1p(context_tokens)]
-        return np.concatenate((np.array(scalars, dtype=np.float32), rest[len(confidence) :]))
+        tops, (draft_entropy, best, second, target_entropy), projected = np.split(raw, _PARTS)
+        masses = np.exp(tops).cumsum()
+        draft = [*tops[:_DRAFT_TOP], masses[0], *(masses[count - 1] for count in _MASSES), draft_entropy]
+        scalars = [*draft, best, best - second, target_entropy, np.log1p(context_tokens)]
+        return np.concatenate((np.array(scalars, dtype=np.float32), projected))
 
     def _project(self, state_H: Tensor) -> Tensor:
         assert self.projection_HK is not None
@@ -94,29 +92,34 @@ class PositionFeatures:
 
 
 def _draft(logprobs_D: Tensor) -> tuple[Tensor, Tensor]:
-    """The head's best log-probabilities, sorted, and its negative entropy [1]."""
+    """The head's best log-probabilities, sorted, and its entropy [1] (nats)."""
     if logprobs_D.shape[0] < max(_MASSES):
         raise ValueError(
             f"a draft vocabulary of {logprobs_D.shape[0]} tokens: the features need at least {max(_MASSES)}. "
             "Use a fixed shape instead of a policy."
         )
-    tops = logprobs_D.topk(max(_MASSES)).values
-    return tops, -torch.special.entr(logprobs_D.exp()).sum(dim=0, keepdim=True)
+    return logprobs_D.topk(max(_MASSES)).values, _entropy(logprobs_D)
 
 
 def _target(logits_V: Tensor) -> tuple[Tensor, Tensor]:
-    """The target's two best log-probabilities, and its negative entropy [1]."""
+    """The target's two best log-probabilities, and its entropy [1] (nats)."""
     logprobs = logits_V.log_softmax(dim=0)
-    return logprobs.topk(2).values, -torch.special.entr(logprobs.exp()).sum(dim=0, keepdim=True)
+    return logprobs.topk(2).values, _entropy(logprobs)
 
 
-def _confidence(numbers: np.ndarray) -> tuple[float, float, float, float]:
-    """Draft entropy; the target's best log-probability, its gap to the second, its entropy (nats)."""
-    draft_negentropy, best, second, target_negentropy = numbers.tolist()
-    return -draft_negentropy, best, best - second, -target_negentropy
+def _entropy(logprobs: Tensor) -> Tensor:
+    return torch.special.entr(logprobs.exp()).sum(dim=0, keepdim=True)
 
 
-HISTORY_NAMES = ["accepted_fast", "accepted_slow", "accepted_last", "accepted_before", "cut_by_depth", "first", "log_rounds"]
+HISTORY_NAMES = [
+    "accepted_fast",
+    "accepted_slow",
+    "accepted_last",
+    "accepted_before",
+    "cut_by_depth",
+    "first",
+    "log_rounds",
+]
 
 
 class History:
@@ -152,7 +155,7 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class FeatureSet:
-    """Position and history joined, and brought to zero mean and unit variance by numbers that travel with the policy."""
+    """Position and history joined, brought to zero mean and unit variance by numbers that travel with the policy."""
 
     names: Sequence[str]
     mean_F: np.ndarray
@@ -184,7 +187,9 @@ class FeatureSet:
     def from_arrays(cls, names: Sequence[str], arrays: Mapping[str, np.ndarray]) -> FeatureSet:
         """The reverse of ``arrays``. Raises ValueError where a name has no number."""
         if any(arrays[key].shape != (len(names),) for key in ("mean_F", "scale_F")):
-            raise ValueError(f"normalisation of shape {arrays['mean_F'].shape} for {len(names)} features: the file is broken")
+            raise ValueError(
+                f"normalisation of shape {arrays['mean_F'].shape} for {len(names)} features: the file is broken"
+            )
         return cls(list(names), arrays["mean_F"], arrays["scale_F"])
 
 

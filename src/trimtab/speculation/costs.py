@@ -1,11 +1,12 @@
 """What does a round cost on this machine? Seconds as a small additive function of the tree and the context.
 
-    draft  = e + depth * level(top_k)        + context * (e' + depth * l')      the head: one extension, one step per level
-    verify = pass(total_tokens)              + context * (v' + total_tokens * t')          the target: one pass over the tree
-    rest   = r + total_tokens * n + pool * c + context * r'                           cutting the tree, masks, commitment
+    draft  = e + depth * level(top_k)        + context * (e' + depth * l')          the head: an extension, and its
+    levels verify = pass(total_tokens)              + context * (v' + total_tokens * t')   the target: one pass over the
+    tree rest   = r + total_tokens * n + pool * c + context * r'                         cutting the tree, masks,
+    commitment
 
-``level`` and ``pass`` are piecewise linear between the sizes that were measured (matrix products do not grow evenly); no
-coefficient is negative. Acceptance belongs to the models and travels with them; costs belong to the machine.
+``level`` and ``pass`` are piecewise linear between the sizes that were measured (matrix products do not grow evenly);
+no coefficient is negative. Acceptance belongs to the models and travels with them; costs belong to the machine.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from trimtab.speculation.actions import TreeShape
 
 Floats = NDArray[np.float64]
 
+PARTS = ("draft", "verify", "rest")
 _ROBUST_PASSES = 12
 _NEAR = 0.02
 _TAIL = 5.0
@@ -47,8 +49,8 @@ class Knots:
             for name, knots in asdict(self).items():
                 if not knots[0] <= getattr(action, name) <= knots[-1]:
                     raise ValueError(
-                        f"{action} has {name} {getattr(action, name)}; costs were measured for {knots[0]} to {knots[-1]}: "
-                        "calibrate again over a menu that holds this tree"
+                        f"{action} has {name} {getattr(action, name)}; costs were measured for {knots[0]} to "
+                        f"{knots[-1]}: calibrate again over a menu that holds this tree"
                     )
 
 
@@ -84,12 +86,12 @@ class CostModel:
     residuals: Mapping[str, float] = field(default_factory=dict[str, float])
     measured_on: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
-    def line_A(self, actions: Sequence[TreeShape]) -> tuple[Floats, Floats]:
-        """Seconds at an empty context, and more seconds per token of it: each [A]. Raises ValueError (``Knots.check``)."""
+    def line_A(self, actions: Sequence[TreeShape], parts: Sequence[str] = PARTS) -> tuple[Floats, Floats]:
+        """Seconds at an empty context, and more per token of it: each [A]. Raises ValueError (``Knots.check``)."""
         self.knots.check(actions)
-        base, slope = np.zeros(len(actions)), np.zeros(len(actions))
-        for part, (terms, growing) in design(actions, self.knots).items():
-            coefficients = np.array(getattr(self, part))
+        base, slope, designed = np.zeros(len(actions)), np.zeros(len(actions)), design(actions, self.knots)
+        for part in parts:
+            (terms, growing), coefficients = designed[part], np.array(getattr(self, part))
             base += terms @ coefficients[: terms.shape[1]]
             slope += growing @ coefficients[terms.shape[1] :]
         return base, slope
@@ -101,7 +103,9 @@ class CostModel:
 
     def seconds(self, shape: TreeShape | None, context_tokens: int) -> float:
         """Seconds of one round (None: of plain decoding's)."""
-        return self.plain_seconds(context_tokens) if shape is None else float(self.seconds_A([shape], context_tokens)[0])
+        return (
+            self.plain_seconds(context_tokens) if shape is None else float(self.seconds_A([shape], context_tokens)[0])
+        )
 
     def plain_seconds(self, context_tokens: int) -> float:
         """Seconds of one step without drafting."""
@@ -123,7 +127,8 @@ class CostModel:
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             knots = Knots(**{name: tuple(values) for name, values in raw.pop("knots").items()})
-            return cls(knots, **{name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()})
+            fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()}
+            return cls(knots, **fields)
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no cost model ({error}): calibrate again") from error
 
@@ -157,11 +162,11 @@ def non_negative(terms_RJ: Floats, seconds_R: Floats) -> Floats:
 
 
 def robust(terms_RJ: Floats, seconds_R: Floats) -> Floats:
-    """Non-negative coefficients that make the relative absolute error least: a round that was interrupted weighs little.
+    """Non-negative coefficients of least absolute relative error: a round that was interrupted weighs little.
 
     Iteratively reweighted least squares. The typical (median) round is fitted; see ``fit`` for the mean.
     """
-    weights = 1.0 / seconds_R
+    weights, coefficients = 1.0 / seconds_R, np.zeros(terms_RJ.shape[1])
     for _ in range(_ROBUST_PASSES):
         coefficients = non_negative(terms_RJ * weights[:, None], seconds_R * weights)
         predicted = np.maximum(terms_RJ @ coefficients, 1e-3 * np.median(seconds_R))
@@ -180,8 +185,8 @@ def line(x_R: ArrayLike, seconds_R: ArrayLike) -> tuple[float, float]:
 def fit(rounds: Measured, plain: tuple[float, float], prefill: tuple[float, float], on: Mapping[str, Any]) -> CostModel:
     """The cost model of measured rounds; knots at the sizes that occur.
 
-    All coefficients are scaled so that the sum over the rounds is met: a decode's time is a sum, and the mean round of a
-    busy machine is slower than its typical one (single rounds count for at most 5 times their prediction).
+    All coefficients are scaled so that the sum over the rounds is met: a decode's time is a sum, and the mean round of
+    a busy machine is slower than its typical one (single rounds count for at most 5 times their prediction).
     """
     knots = Knots.of(rounds.shapes)
     parts: dict[str, Floats] = {}

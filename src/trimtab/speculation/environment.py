@@ -28,8 +28,10 @@ from trimtab.speculation.flat_replay import FlatReplay
 
 @dataclass(frozen=True)
 class Objective:
-    """What a round is worth. ``rate``: tokens per second to beat; ``decision_seconds``: the policy's own time per round;
-    ``scale`` brings rewards to order 1."""
+    """What a round is worth. ``rate``: tokens per second to beat; ``scale`` brings rewards to order 1.
+
+    ``decision_seconds``: the policy's own time per round.
+    """
 
     rate: float
     decision_seconds: float = 0.0
@@ -63,7 +65,9 @@ class ReplayEnv(gymnasium.Env[np.ndarray, np.int64]):
         joined = join(self.replay.features_NF[self._row][None], self._history.features())
         return self.features.normalise(joined)[0]
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         """Begin a prompt. Raises ValueError where there is no such prompt."""
         super().reset(seed=seed)
         prompt = (options or {}).get("prompt", self.np_random.integers(self.replay.prompts))
@@ -116,7 +120,7 @@ class ReplayVecEnv(VecEnv):
     def _observation(self) -> np.ndarray:
         return self.features.normalise(join(self.replay.features_NF[self._row_B], self._history.features()))
 
-    def seed(self, seed: int | None = None) -> list[None | int]:
+    def seed(self, seed: int | None = None) -> list[int | None]:
         """Seed the order of prompts, from the next reset on."""
         self._rng = np.random.default_rng(seed)
         self._queue = self._queue[:0]
@@ -178,7 +182,9 @@ class ReplayVecEnv(VecEnv):
     def restore(self, arrays: dict[str, np.ndarray], state: dict[str, Any]) -> np.ndarray:
         """Go on from a checkpoint; the observations at that point. Raises ValueError for another number of decodes."""
         if arrays["row_B"].shape != (self.num_envs,):
-            raise ValueError(f"the checkpoint holds {len(arrays['row_B'])} decodes side by side, expected {self.num_envs}")
+            raise ValueError(
+                f"the checkpoint holds {len(arrays['row_B'])} decodes side by side, expected {self.num_envs}"
+            )
         self._row_B, self._queue = arrays["row_B"].copy(), arrays["queue"].copy()
         self._history.state_BS = arrays["history_BS"].copy()
         self._rng.bit_generator.state = state["generator"]
@@ -198,9 +204,13 @@ class ReplayVecEnv(VecEnv):
         raise ValueError("the decodes of a ReplayVecEnv share their settings: set the attribute on the environment")
 
     def env_method(self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any) -> list[Any]:
-        raise ValueError(f"the decodes of a ReplayVecEnv are rows of arrays, with no method {method_name!r} of their own")
+        raise ValueError(
+            f"the decodes of a ReplayVecEnv are rows of arrays, with no method {method_name!r} of their own"
+        )
 
-    def env_is_wrapped(self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None) -> list[bool]:
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
         return [False] * len(self._indices(indices))
 
     def _indices(self, indices: VecEnvIndices) -> Sequence[int]:

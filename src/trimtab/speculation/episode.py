@@ -1,4 +1,4 @@
-"""What is one decode to ``play``? A prompt of a replay table: each round's context in, a tree out, until the text is complete."""
+"""What is one decode to ``play``? A prompt of a replay table: contexts in, trees out, until the text is complete."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from trimtab.speculation.replay import PromptReplay, ReplayTable
 
 @dataclass(frozen=True)
 class RoundOutcome:
-    """What a round brought: ``tokens`` committed within the text, ``accepted`` drafted ones as verified, and its seconds."""
+    """What a round brought: ``tokens`` committed within the text, ``accepted`` drafted ones as verified, seconds."""
 
     task: str
     shape: TreeShape
@@ -33,7 +33,9 @@ class SpeculationEpisode:
         self, table: ReplayTable, prompt: PromptReplay, costs: CostModel, *, decision_seconds: float = 0.0
     ) -> None:
         if prompt.tokens < 2:
-            raise ValueError(f"the text of {prompt.task!r} has {prompt.tokens} token: it is complete before the first round")
+            raise ValueError(
+                f"the text of {prompt.task!r} has {prompt.tokens} token: it is complete before the first round"
+            )
         self._table, self._prompt, self._costs = table, prompt, costs
         self._decision_seconds = decision_seconds
         self._history = History()
@@ -58,9 +60,7 @@ class SpeculationEpisode:
         self._position = int(self._prompt.next_PA[position, column])
         self._history.observe(accepted, action.depth)
         seconds = float(self._costs.seconds_A([action], int(self._prompt.context_P[position]))[0])
-        outcome = RoundOutcome(
-            self.task, action, self._position - position, accepted, seconds + self._decision_seconds
-        )
+        outcome = RoundOutcome(self.task, action, self._position - position, accepted, seconds + self._decision_seconds)
         return outcome, (self.start() if self._position < self._prompt.positions else None)
 
 

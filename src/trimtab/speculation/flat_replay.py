@@ -19,7 +19,7 @@ from trimtab.speculation.replay import ReplayTable
 
 @dataclass(frozen=True, eq=False)
 class FlatReplay:
-    """The positions of R prompts as N rows; A actions. ``seconds_NA`` are those of the models, without a policy's own."""
+    """The positions of R prompts as N rows; A actions. ``seconds_NA`` are the models', without a policy's own."""
 
     actions: list[TreeShape]
     feature_names: list[str]
@@ -113,9 +113,3 @@ def fixed(column: int) -> Chooser:
 def rate(rounds: Rounds, decision_seconds: float = 0.0) -> float:
     """Tokens per second over all rounds; ``decision_seconds`` are added to each."""
     return float(rounds.tokens_T.sum() / (rounds.seconds_T + decision_seconds).sum())
-
-
-def best_static(replay: FlatReplay) -> tuple[int, float]:
-    """The column of the best single action over all prompts, and its tokens per second."""
-    rates = [rate(roll(replay, fixed(column))) for column in range(len(replay.actions))]
-    return int(np.argmax(rates)), max(rates)

@@ -1,7 +1,7 @@
 """What can be learned from a table before any exploration? The outcome of every action is known, so nothing is sampled.
 
-The policy gradient with all actions in it (Sutton et al. 2000, theorem 1: sum over a of grad pi(a|s) Q(s, a)), where Q is
-exact: the policy's own value at every position, by dynamic programming backwards over the text. PPO estimates the
+The policy gradient with all actions in it (Sutton et al. 2000, theorem 1: sum over a of grad pi(a|s) Q(s, a)), where Q
+is exact: the policy's own value at every position, by dynamic programming backwards over the text. PPO estimates the
 same gradient from one sampled action per round.
 
 The value of a position depends on the history that led there. A position that no round began at is given the history of
@@ -28,12 +28,12 @@ class FullInformation:
     """Hyper-parameters. Each of ``iterations`` replays all prompts, values all positions anew, and makes ``epochs``
     passes over them; ``entropy`` (in units of reward) decays to a tenth over the iterations."""
 
-    iterations: int = 12
+    iterations: int = 30
     epochs: int = 3
     batch_size: int = 1024
     learning_rate: float = 2e-3
     weight_decay: float = 1e-3
-    entropy: float = 0.05
+    entropy: float = 0.5
     skipped_weight: float = 0.5
 
 
@@ -44,7 +44,7 @@ def softmax(scores_NA: np.ndarray) -> np.ndarray:
 
 
 def histories(replay: FlatReplay, rounds: Rounds) -> tuple[np.ndarray, np.ndarray]:
-    """History features [N, H] at every row, carried forward from the last round that began at or before it; visited [N]."""
+    """History features [N, H] at every row, those of the last round that began at or before it; visited [N]."""
     visited = np.zeros(replay.rows, dtype=bool)
     visited[rounds.row_T] = True
     history = np.zeros((replay.rows, len(HISTORY_NAMES)), dtype=np.float32)

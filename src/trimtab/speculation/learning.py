@@ -1,7 +1,7 @@
 """How does a replay table become a policy, within a minute? Prune the menu, learn from full information, refine by PPO.
 
-All choices among policies (which iteration, which update, or no policy at all: the best static tree) are made on a part
-of the training prompts that no gradient has seen.
+All choices among policies (which iteration, which update, or none at all: the best static tree) are made on a part of
+the training prompts that no gradient has seen.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from trimtab.checkpoints import Checkpoints
 from trimtab.policies.mlp import MLP
 from trimtab.policies.sb3 import Log, PPOSettings, export_mlp, import_mlp, train_ppo
-from trimtab.speculation.actions import TreeShape
-from trimtab.speculation.context import HISTORY_NAMES, FeatureSet, PositionFeatures
+from trimtab.speculation.context import FeatureSet, PositionFeatures
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.environment import Objective, ReplayVecEnv
-from trimtab.speculation.flat_replay import FlatReplay, best_static, fixed, flatten, rate, roll
+from trimtab.speculation.flat_replay import Chooser, FlatReplay, fixed, flatten, rate, roll
 from trimtab.speculation.full_information import FullInformation, warm_start
+from trimtab.speculation.oracle import Decode, best_static, price, prune
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.tree_policy import TreePolicy, Widths
 
@@ -32,20 +32,20 @@ Say = Callable[[str], None]
 class LearningSettings:
     """Hyper-parameters of ``learn``.
 
-    ``menu_size`` trees are kept; ``validation_share`` of the prompts only choose among policies; ``decision_seconds`` is
-    what a decision is charged. ``warm`` or ``ppo`` may be None, not both.
+    ``menu_size`` trees are kept; ``validation_share`` of the prompts only choose among policies; ``decision_seconds``
+    is what a decision is charged. ``warm``: None leaves all to PPO. With ``refresh_rate`` the rate to beat rises with
+    the policy's own (Dinkelbach); without, it stays at the best static tree's.
     """
 
     menu_size: int = 12
     validation_share: float = 0.2
     decision_seconds: float = 1e-4
     decodes: int = 128
+    refresh_rate: bool = True
     warm: FullInformation | None = field(default_factory=FullInformation)
-    ppo: PPOSettings | None = field(default_factory=PPOSettings)
+    ppo: PPOSettings = field(default_factory=PPOSettings)
 
     def __post_init__(self) -> None:
-        if self.warm is None and self.ppo is None:
-            raise ValueError("neither a warm start nor PPO: expected at least one of them to learn from")
         if self.menu_size < 1 or not 0 <= self.validation_share < 1 or self.decodes < 1:
             raise ValueError(f"{self}: expected menu_size and decodes >= 1, and validation_share from 0 to below 1")
 
@@ -60,13 +60,20 @@ class _Task:
     objective: Objective
     static: int
 
-    def rate_of(self, mlp: MLP, replay: FlatReplay) -> float:
-        """Tokens per second of the greedy policy, its decisions included."""
-        rounds = roll(replay, lambda features_BF, _rows: mlp.scores(self.features.normalise(features_BF)).argmax(axis=1))
-        return rate(rounds, self.objective.decision_seconds)
+    def greedy(self, mlp: MLP) -> Chooser:
+        return lambda features_BF, _rows: mlp.scores(self.features.normalise(features_BF)).argmax(axis=1)
+
+    def train_rate(self, mlp: MLP) -> float:
+        """Tokens per second of the greedy policy on the training prompts, its decisions included."""
+        return rate(roll(self.train, self.greedy(mlp)), self.objective.decision_seconds)
 
     def judge(self, mlp: MLP) -> float:
-        return self.rate_of(mlp, self.judged)
+        """The same on the validation prompts."""
+        return rate(roll(self.judged, self.greedy(mlp)), self.objective.decision_seconds)
+
+    def raised(self, objective: Objective, mlp: MLP) -> Objective:
+        """The objective with the policy's own rate to beat, where that is higher."""
+        return replace(objective, rate=max(objective.rate, self.train_rate(mlp)))
 
     def constant(self) -> MLP:
         """The best static tree as a network: no weights, one bias."""
@@ -76,17 +83,21 @@ class _Task:
 
 
 def split(table: ReplayTable, share: float, seed: int) -> tuple[ReplayTable, ReplayTable]:
-    """Training and validation prompts, by chance; all of them in both where ``share`` asks for none."""
-    playable = [index for index, prompt in enumerate(table.prompts) if prompt.positions]
-    order = np.random.default_rng(seed).permutation(playable)
-    held = round(share * len(order))
-    if held == 0 or held == len(order):
+    """Training and validation prompts, by chance; all of them in both where ``share`` leaves one side empty.
+
+    The turns of a conversation stay together.
+    """
+    conversations = sorted({_conversation(prompt.task) for prompt in table.prompts if prompt.positions})
+    order = np.random.default_rng(seed).permutation(conversations).tolist()
+    held = set(order[: round(share * len(order))])
+    if not held or len(held) == len(order):
         return table, table
-    parts = (np.sort(order[held:]), np.sort(order[:held]))
-    train, judged = (
-        ReplayTable(table.actions, table.feature_names, [table.prompts[i] for i in part], table.metadata) for part in parts
-    )
-    return train, judged
+    train = table.where(lambda prompt: _conversation(prompt.task) not in held)
+    return train, table.where(lambda prompt: _conversation(prompt.task) in held)
+
+
+def _conversation(task: str) -> str:
+    return task.split("/turn")[0]
 
 
 def _features(replay: FlatReplay, static: int, seed: int) -> FeatureSet:
@@ -100,16 +111,18 @@ def _features(replay: FlatReplay, static: int, seed: int) -> FeatureSet:
 def _task(table: ReplayTable, costs: CostModel, settings: LearningSettings, seed: int) -> _Task:
     train_table, judged_table = split(table, settings.validation_share, seed)
     train, judged = flatten(train_table, costs), flatten(judged_table, costs)
-    static, to_beat = best_static(train)
+    static = best_static(price(train_table, costs))
     rounds = roll(train, fixed(static))
+    to_beat = rate(rounds)
     deviation = float((rounds.tokens_T - to_beat * rounds.seconds_T).std())
     objective = Objective(to_beat, settings.decision_seconds, deviation or 1.0)
     return _Task(train, judged, _features(train, static, seed), objective, static)
 
 
-def _warm(task: _Task, start: MLP, settings: FullInformation, seed: int, say: Say) -> MLP:
-    """The best iteration of the warm start, twice: first against the best static tree's rate, then against its own."""
-    best, score = start, -np.inf
+def _warm(task: _Task, start: MLP, settings: LearningSettings, seed: int) -> MLP:
+    """The best iteration of the warm start; where the rate is refreshed, of a second one against the first's rate."""
+    assert settings.warm is not None
+    best, score, objective = start, -np.inf, task.objective
 
     def keep(_iteration: int, mlp: MLP) -> None:
         nonlocal best, score
@@ -117,12 +130,33 @@ def _warm(task: _Task, start: MLP, settings: FullInformation, seed: int, say: Sa
         if judged > score:
             best, score = mlp, judged
 
-    objective = task.objective
-    for _ in range(2):
-        warm_start(best, task.train, task.features, objective, settings, seed=seed, report=keep)
-        objective = replace(objective, rate=max(objective.rate, task.rate_of(best, task.train)))
-    say(f"full information | {score:.1f} tokens per second on the validation prompts")
+    for _ in range(2 if settings.refresh_rate else 1):
+        warm_start(best, task.train, task.features, objective, settings.warm, seed=seed, report=keep)
+        objective = task.raised(objective, best)
     return best
+
+
+def _refined(
+    task: _Task, settings: LearningSettings, seed: int, log: Log | None, say: Say, checkpoints: Checkpoints | None
+) -> MLP:
+    """The best policy of the warm start and PPO after it."""
+    env = ReplayVecEnv(task.train, task.features, task.objective, settings.decodes, seed)
+
+    def prepare(policy: ActorCriticPolicy) -> None:
+        if settings.warm is not None:
+            warm = _warm(task, export_mlp(policy), settings, seed)
+            import_mlp(policy, warm)
+            say(f"full information | {task.judge(warm):.1f} tokens per second on the validation prompts")
+
+    def judge(mlp: MLP) -> float:
+        if settings.refresh_rate:
+            env.objective = task.raised(env.objective, mlp)
+        return task.judge(mlp)
+
+    policy = train_ppo(env, settings.ppo, seed=seed, log=log, checkpoints=checkpoints, judge=judge, prepare=prepare)
+    mlp = export_mlp(policy)
+    say(f"ppo | {task.judge(mlp):.1f} tokens per second on the validation prompts")
+    return mlp
 
 
 def learn(
@@ -137,7 +171,7 @@ def learn(
     say: Say = print,
     checkpoints: Checkpoints | None = None,
 ) -> TreePolicy:
-    """Train a tree policy on ``table``. Deterministic for a seed; with ``checkpoints``, PPO is resumable.
+    """Train a tree policy on ``table``. Deterministic for a seed; with ``checkpoints``, resumable to the same policy.
 
     ``position`` are the features that the table was built with (default: those without a projection); ``widths`` are
     those of the pair it was built from. ``log`` receives the metrics of PPO's updates, ``say`` a line per stage. Raises
@@ -146,61 +180,43 @@ def learn(
     settings, position, started = settings or LearningSettings(), position or PositionFeatures(), time.perf_counter()
     if list(table.feature_names) != position.names:
         raise ValueError(
-            f"the table holds the features {', '.join(table.feature_names)}; the given ones are {', '.join(position.names)}: "
-            "pass the features that the table was built with"
+            f"the table holds the features {', '.join(table.feature_names)}; the given ones are "
+            f"{', '.join(position.names)}: pass the features that the table was built with"
         )
-    mlp, task = _learned(table, costs, settings, seed, log, say, checkpoints)
+    menu = prune(table, costs, min(settings.menu_size, len(table.actions)))
+    task = _task(table.subset(menu), costs, settings, seed)
+    static_tree = menu[task.static]
+    say(f"menu {', '.join(map(str, menu))} | best static {static_tree}, {task.objective.rate:.1f} tokens per second")
+    mlp = _refined(task, settings, seed, log, say, checkpoints)
+    if task.judge(task.constant()) >= task.judge(mlp):
+        say(f"nothing learned beats the static tree {static_tree}: the policy always chooses that")
+        mlp = task.constant()
     metadata = {
-        "costs_seconds": dict(zip(map(str, task.train.actions), task.train.seconds_NA.mean(axis=0).tolist(), strict=True)),
-        "best_static": str(task.train.actions[task.static]),
+        "costs_seconds": dict(zip(map(str, menu), task.train.seconds_NA.mean(axis=0).tolist(), strict=True)),
+        "costs_measured_on": dict(costs.measured_on),
+        "best_static": str(static_tree),
         "validation_gain": task.judge(mlp) / rate(roll(task.judged, fixed(task.static))),
         "training_seconds": time.perf_counter() - started,
         "seed": seed,
         "decision_seconds": settings.decision_seconds,
         "table": dict(table.metadata),
     }
-    return TreePolicy(task.train.actions, mlp, task.features, position, widths, metadata)
+    return TreePolicy(menu, mlp, task.features, position, widths, metadata)
 
 
-def _learned(
-    table: ReplayTable,
-    costs: CostModel,
-    settings: LearningSettings,
-    seed: int,
-    log: Log | None,
-    say: Say,
-    checkpoints: Checkpoints | None,
-) -> tuple[MLP, _Task]:
-    task = _task(table.subset(_menu(table, costs, settings.menu_size)), costs, settings, seed)
-    menu = ", ".join(map(str, task.train.actions))
-    say(f"menu {menu} | best static {task.train.actions[task.static]}, {task.objective.rate:.1f} tokens per second")
-    if settings.ppo is not None:
-        mlp = _refined(task, settings, settings.ppo, seed, log, say, checkpoints)
-    else:
-        assert settings.warm is not None
-        mlp = _warm(task, initial(task.features.width, len(task.train.actions), seed), settings.warm, seed, say)
-    constant = task.constant()
-    if task.judge(constant) >= task.judge(mlp):
-        say(f"nothing learned beats the static tree {task.train.actions[task.static]}: the policy always chooses that")
-        mlp = constant
-    return mlp, task
+def replayed(
+    policy: TreePolicy, table: ReplayTable, costs: CostModel, *, decision_seconds: float = 0.0
+) -> list[Decode]:
+    """Decode every prompt of ``table`` with the policy, without a model. ``actions`` are columns of ``policy.actions``.
 
-
-def _refined(
-    task: _Task,
-    settings: LearningSettings,
-    ppo: PPOSettings,
-    seed: int,
-    log: Log | None,
-    say: Say,
-    checkpoints: Checkpoints | None,
-) -> MLP:
-    def prepare(policy: ActorCriticPolicy) -> None:
-        if settings.warm is not None:
-            import_mlp(policy, _warm(task, export_mlp(policy), settings.warm, seed, say))
-
-    env = ReplayVecEnv(task.train, task.features, task.objective, settings.decodes, seed)
-    policy = train_ppo(env, ppo, seed=seed, log=log, checkpoints=checkpoints, judge=task.judge, prepare=prepare)
-    mlp = export_mlp(policy)
-    say(f"ppo | {task.judge(mlp):.1f} tokens per second on the validation prompts")
-    return mlp
+    ``decision_seconds`` are charged to every round. Raises ValueError where the table lacks one of the policy's trees.
+    """
+    replay = flatten(table, costs, policy.actions)
+    rounds = roll(replay, lambda features_BF, _rows: policy.columns(features_BF))
+    played = iter(range(replay.prompts))
+    decodes: list[Decode] = []
+    for prompt in table.prompts:
+        mine = rounds.prompt_T == (next(played) if prompt.positions else -1)
+        seconds = float((rounds.seconds_T[mine] + decision_seconds).sum())
+        decodes.append(Decode(prompt.task, prompt.positions, seconds, rounds.action_T[mine].tolist()))
+    return decodes

@@ -1,11 +1,11 @@
 """What would every tree have accepted at every position of a text? Deterministic replay of greedy speculative decoding.
 
-At temperature 0 the text does not depend on the trees, so neither do its prefixes, the target's features, nor the head's
-committed keys and values. Hence the tokens accepted at position p by action a are a table, ``accepted_PA``, found by
-drafting once per position and beam width, without verifying a single tree.
+At temperature 0 the text does not depend on the trees, so neither do its prefixes, the target's features, nor the
+head's committed keys and values. Hence the tokens accepted at position p by action a are a table, ``accepted_PA``,
+found by drafting once per position and beam width, without verifying a single tree.
 
-Position p (0 to L - 2, for a text of L tokens y): y_0 .. y_{p-1} are committed behind the prompt, y_p is the pending root
-(y_0 comes from the prompt's forward). A round leads to position p + accepted + 1; the text is complete at L - 1.
+Position p (0 to L - 2, for a text of L tokens y): y_0 .. y_{p-1} are committed behind the prompt, y_p is the pending
+root (y_0 comes from the prompt's forward). A round leads to position p + accepted + 1; the text is complete at L - 1.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ Chooser = Callable[[int, Sequence[ReplayRound]], int]
 
 @dataclass(frozen=True)
 class PromptReplay:
-    """One prompt's greedy text of ``tokens`` new tokens (L), and what each action accepts at each of its P = L - 1 positions.
+    """One prompt's greedy text of ``tokens`` new tokens (L), and what each action accepts at its P = L - 1 positions.
 
-    ``accepted_PA``: as verified, that is beyond the text's end too; ``next_PA`` and ``tokens_PA`` count within the text.
-    ``features_PF``: what the extractor says of each position; ``context_P``: committed tokens, those of the prompt included.
+    ``accepted_PA``: as verified, that is beyond the text's end too; ``next_PA`` and ``tokens_PA`` count within the
+    text. ``features_PF``: what the extractor says of each position; ``context_P``: committed tokens, those of the
+    prompt included.
     """
 
     task: str
@@ -62,8 +63,9 @@ class PromptReplay:
         rows = {len(self.accepted_PA), len(self.features_PF), len(self.context_P), self.tokens - 1}
         if len(rows) != 1:
             raise ValueError(
-                f"the replay of {self.task!r} has {len(self.accepted_PA)} rows of acceptances, {len(self.features_PF)} of "
-                f"features and {len(self.context_P)} of contexts; a text of {self.tokens} tokens has {self.tokens - 1}"
+                f"the replay of {self.task!r} has {len(self.accepted_PA)} rows of acceptances, {len(self.features_PF)} "
+                f"of features and {len(self.context_P)} of contexts; a text of {self.tokens} tokens has "
+                f"{self.tokens - 1}"
             )
 
     @property
@@ -127,7 +129,9 @@ class ReplayTable:
     @cached_property
     def features_NF(self) -> NDArray[np.float32]:
         """Features at all positions, prompt after prompt."""
-        return np.concatenate([np.empty((0, len(self.feature_names)), np.float32), *(p.features_PF for p in self.prompts)])
+        return np.concatenate(
+            [np.empty((0, len(self.feature_names)), np.float32), *(p.features_PF for p in self.prompts)]
+        )
 
     @cached_property
     def context_N(self) -> NDArray[np.int32]:
@@ -193,7 +197,9 @@ class ReplayTable:
         except (BadZipFile, KeyError, ValueError, EOFError) as error:
             raise ValueError(f"{path} is no replay table ({error}): delete it and build it again") from error
         if header["format"] != _FORMAT:
-            raise ValueError(f"{path} is a replay table of format {header['format']}; expected {_FORMAT}: build it again")
+            raise ValueError(
+                f"{path} is a replay table of format {header['format']}; expected {_FORMAT}: build it again"
+            )
         ends = np.cumsum([0, *(tokens - 1 for _, _, tokens in header["prompts"])])
         prompts = [
             PromptReplay(*named, *(array[first:last] for array in arrays.values()))
@@ -236,11 +242,12 @@ def true_path(pool: Pool, truth: Sequence[int]) -> list[int]:
 
 
 def accepted_by(pool: Pool, truth: Sequence[int], depths_A: Ints, totals_A: Ints) -> Ints:
-    """Accepted drafted tokens [A] of every (depth, total_tokens) with this pool's beam width, the text going on as ``truth``.
+    """Accepted tokens [A] of every (depth, total_tokens) with this pool's beam width, the text going on as ``truth``.
 
-    A smaller depth's pool is a prefix of a larger one's, and a tree is the top of its pool: the node n on the true path is
-    in the tree where fewer than total - 1 candidates of the prefix score higher. No candidate scores above its parent, so
-    the nodes in the tree are the path's first ones. Where n ties with another, the drafter's own selection decides.
+    A smaller depth's pool is a prefix of a larger one's, and a tree is the top of its pool: the node n on the true path
+    is in the tree where fewer than total - 1 candidates of the prefix score higher. No candidate scores above its
+    parent, so the nodes in the tree are the path's first ones. Where n ties with another, the drafter's own selection
+    decides.
     """
     path = np.array(true_path(pool, truth), dtype=np.int64)
     sizes_A = pool.top_k + depths_A * pool.top_k**2

@@ -1,4 +1,4 @@
-"""How is a replay table built? One text per prompt, one pass of each model over it, and a drafting per position and beam.
+"""How is a replay table built? One text per prompt, a pass of each model over it, a drafting per position and beam.
 
 1. The greedy text, by the speculator itself, and a few tokens beyond it (a last tree may reach past the end).
 2. One teacher-forced pass of the target: its features and logits at all positions.
@@ -12,7 +12,7 @@ Exact in float32. In bf16 near-ties may flip an argmax, and the table is an appr
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,8 +130,8 @@ class _Builder:
         if needed > room:
             raise ValueError(
                 f"prompt {task!r} has {len(ids)} tokens; with max_new_tokens {self.max_new_tokens} and the "
-                f"{self.beyond} tokens that a tree may reach beyond the end that makes {needed}, and the target's context "
-                f"ends at {room}: lower max_new_tokens, or leave this prompt out"
+                f"{self.beyond} tokens that a tree may reach beyond the end that makes {needed}, and the target's "
+                f"context ends at {room}: lower max_new_tokens, or leave this prompt out"
             )
         shape = self.actions[len(self.actions) // 2]  # any tree gives the same text
         generation = self.speculator.generate(ids, self.max_new_tokens, shape=shape)
@@ -156,7 +156,8 @@ class _Builder:
             for position in reversed(range(positions)):
                 committed = len(ids) + position
                 drafter.revisit(committed, states_TH[committed - 1])
-                assert drafter.root_logprobs is not None and drafter.root_state is not None
+                assert drafter.root_logprobs is not None
+                assert drafter.root_state is not None
                 features[position] = self.extractor(
                     drafter.root_logprobs, logits_LV[position], drafter.root_state[0], committed
                 )
@@ -167,7 +168,7 @@ class _Builder:
 
 
 @contextmanager
-def _borrowed(speculator: Speculator) -> Iterator[None]:
+def _borrowed(speculator: Speculator) -> Generator[None]:
     """Within, both caches are ours; before and after, they are empty."""
     speculator.forget()
     try:
@@ -178,7 +179,7 @@ def _borrowed(speculator: Speculator) -> Iterator[None]:
 
 
 def _taught(speculator: Speculator, ids: list[int], text: list[int]) -> tuple[Tensor, Tensor]:
-    """Teacher-forced: the logits [L, V] that chose each token of ``text``, and the head's states [T, H], T = n + L - 2."""
+    """Teacher-forced: the logits [L, V] that chose each token of ``text``; the head's states [T, H], T = n + L - 2."""
     target, device = speculator.target, speculator.target.device
     tokens_T = torch.tensor(ids + text[:-1], device=device)
     first_logits, prompt_features = target.prefill(tokens_T[: len(ids)])
@@ -197,9 +198,9 @@ def _check_greedy(task: str, logits_LV: Tensor, text: list[int]) -> None:
     if float(gap.max()) > tolerance:
         worst = int(gap.argmax())
         raise RuntimeError(
-            f"the greedy text of {task!r} is not the target's own at token {worst} (logits differ by {float(gap[worst]):.3g}, "
-            f"ties by at most {tolerance}): generation and a plain forward pass of this model disagree. Does the model use "
-            "an attention that depends on more than mask and positions?"
+            f"the greedy text of {task!r} is not the target's own at token {worst} (logits differ by "
+            f"{float(gap[worst]):.3g}, ties by at most {tolerance}): generation and a plain forward pass of this model "
+            "disagree. Does its attention depend on more than mask and positions?"
         )
 
 
@@ -215,7 +216,9 @@ def fingerprint(speculator: Speculator) -> str:
 
 
 def _shard(folder: Path, given: Conversation) -> Path:
-    content = repr((given.task, given.category, [turn if isinstance(turn, str) else list(turn) for turn in given.turns]))
+    content = repr(
+        (given.task, given.category, [turn if isinstance(turn, str) else list(turn) for turn in given.turns])
+    )
     return folder / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.npz"
 
 
@@ -225,7 +228,7 @@ def _resumed(path: Path, expected: ReplayTable) -> ReplayTable:
     for what in ("actions", "feature_names", "metadata"):
         if getattr(table, what) != getattr(expected, what):
             raise ValueError(
-                f"{path.parent} holds replays of another build ({what} differ): name an empty folder, or delete this one"
+                f"{path.parent} holds replays of another build ({what} differ): name an empty folder, or delete it"
             )
     return table
 
@@ -247,7 +250,9 @@ def build(
     """
     menu = list(actions)
     if not menu or len(set(menu)) != len(menu):
-        raise ValueError(f"expected a menu of distinct trees, at least one; got {len(menu)}, {len(set(menu))} of them distinct")
+        raise ValueError(
+            f"expected a menu of distinct trees, at least one; got {len(menu)}, {len(set(menu))} of them distinct"
+        )
     if not prompts:
         raise ValueError("there are no prompts: expected at least one to build a replay table from")
     builder = _Builder(speculator, menu, max_new_tokens, extractor)

@@ -1,4 +1,4 @@
-"""What is a round worth? Its tokens, less what its seconds would have brought at the rate to beat (see ``environment``)."""
+"""What is a round worth? Its tokens, less what its seconds bring at the rate to beat (see ``environment``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from trimtab.speculation.episode import RoundOutcome
 def time_rubric(rate: float, scale: float = 1.0) -> Rubric[RoundOutcome]:
     """(tokens - rate * seconds) / scale. ``rate``: tokens per second to beat; the parts keep tokens and seconds apart.
 
-    Summed over decodes it is positive exactly where they were faster than ``rate``. Raises ValueError unless both are > 0.
+    Summed over decodes it is positive exactly where they were faster than ``rate``. Raises ValueError unless both are
+    above 0.
     """
     if not (rate > 0 and scale > 0):
         raise ValueError(f"rate {rate} and scale {scale}: expected both above 0")

@@ -1,4 +1,4 @@
-"""How does a learned policy steer a live decode? Features, a plain perceptron, a tree: before every round, in microseconds.
+"""How does a learned policy steer a live decode? Features, a plain perceptron, a tree: each round, in microseconds.
 
 A saved policy is a folder: ``policy.safetensors`` (weights, normalisation, projection) and ``policy.json`` (its menu of
 trees, the names of its features, the pair of models it was trained for, the costs it was trained on). Nothing in it is
@@ -22,7 +22,7 @@ from trimtab.checkpoints import replace_file
 from trimtab.plain import Plain
 from trimtab.policies.mlp import MLP
 from trimtab.speculation.actions import TreeShape
-from trimtab.speculation.context import FeatureSet, History, PositionFeatures, join
+from trimtab.speculation.context import FeatureSet, History, PositionFeatures
 from trimtab.speculation.engine.generation import Round, RoundState
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.types import Choice, Metrics, Step
@@ -65,11 +65,13 @@ class TreePolicy:
     ) -> None:
         if (mlp.inputs, mlp.outputs) != (features.width, len(actions)):
             raise ValueError(
-                f"a network of {mlp.inputs} inputs and {mlp.outputs} outputs for {features.width} features and a menu of "
-                f"{len(actions)} trees: they were not trained together"
+                f"a network of {mlp.inputs} inputs and {mlp.outputs} outputs for {features.width} features and a menu "
+                f"of {len(actions)} trees: they were not trained together"
             )
         if list(features.names[: len(position.names)]) != position.names:
-            raise ValueError(f"features {list(features.names)} do not begin with those of the position: {position.names}")
+            raise ValueError(
+                f"features {list(features.names)} do not begin with those of the position: {position.names}"
+            )
         self.actions, self.mlp, self.features, self.position = list(actions), mlp, features, position
         self.widths, self.metadata = widths, dict(metadata or {})
         self._memory = _Memory()
@@ -130,7 +132,7 @@ class TreePolicy:
     def load(
         cls, path: Path, speculator: Speculator | None = None, *, actions: Sequence[TreeShape] | None = None
     ) -> TreePolicy:
-        """Read a saved policy; check it against a ``speculator`` that it shall steer and against the ``actions`` allowed.
+        """Read a saved policy; check it against a ``speculator`` that it shall steer, and the ``actions`` allowed.
 
         Raises FileNotFoundError where there is none, ValueError where it is broken or was trained for other widths or
         another menu, naming both.
@@ -175,8 +177,8 @@ class TreePolicy:
         foreign = [str(action) for action in self.actions if action not in actions]
         if foreign:
             raise ValueError(
-                f"the policy chooses among {', '.join(map(str, self.actions))}; of these {', '.join(foreign)} are not in "
-                f"the menu {', '.join(map(str, actions))}: train it on this menu"
+                f"the policy chooses among {', '.join(map(str, self.actions))}; of these {', '.join(foreign)} are not "
+                f"in the menu {', '.join(map(str, actions))}: train it on this menu"
             )
 
 

@@ -106,14 +106,18 @@ class TreeDrafter:
         queries = turned[:, : config.heads].view(rows, config.key_value_heads, self._groups, config.head_dim)
         queries = queries.permute(1, 2, 0, 3).reshape(1, config.key_value_heads, -1, config.head_dim)
         if mask_TS is None:
-            mask_TS = torch.ones(rows, stop, dtype=torch.bool, device=inputs_TX.device).tril(start) if rows > 1 else None
+            mask_TS = (
+                torch.ones(rows, stop, dtype=torch.bool, device=inputs_TX.device).tril(start) if rows > 1 else None
+            )
         if mask_TS is not None and self._groups > 1:
             mask_TS = mask_TS.repeat(self._groups, 1)
         attended = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask_TS)
         attended = attended.view(config.key_value_heads, self._groups, rows, config.head_dim)
         return attended.permute(2, 0, 1, 3).reshape(rows, -1)
 
-    def _forward(self, tokens_T: Tensor, states_TH: Tensor, start: int, position: int | None, mask: Tensor | None) -> Tensor:
+    def _forward(
+        self, tokens_T: Tensor, states_TH: Tensor, start: int, position: int | None, mask: Tensor | None
+    ) -> Tensor:
         """The head's layer over T rows: the states [T, H] that follow."""
         head, layer, eps = self.head, self.head.midlayer, self.config.rms_norm_eps
         width = (self.config.hidden_size,)

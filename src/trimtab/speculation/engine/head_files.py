@@ -166,7 +166,9 @@ def save_head(head: EagleHead, path: Path) -> None:
     """Write an EAGLE-3 head in the published format: config.json and model.safetensors (bf16)."""
     assert head.config.version == 3, "only EAGLE-3 heads are trained here"
     path.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in head.state_dict().items()}
+    tensors = {
+        name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in head.state_dict().items()
+    }
     ids = head.target_ids.cpu()
     if head.config.draft_vocab_size != head.config.vocab_size:
         keep = torch.zeros(head.config.vocab_size, dtype=torch.bool)

@@ -1,6 +1,6 @@
 """How is text generated faster, and stay the same? Draft a tree, verify it in one pass, commit what the target would say.
 
-    prefill -> [ head.extend -> controller -> draft -> verify -> commit ] * rounds -> trim
+prefill -> [ head.extend -> controller -> draft -> verify -> commit ] * rounds -> trim
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class _Loop:
 class Speculator:
     """A target and its draft head. ``generate`` writes what the target alone would write (greedily: token for token)."""
 
-    def __init__(self, model: PreTrainedModel, head: EagleHead, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+    def __init__(
+        self, model: PreTrainedModel, head: EagleHead, tokenizer: PreTrainedTokenizerBase | None = None
+    ) -> None:
         self.model = model.eval()
         self.head = head
         self.tokenizer = tokenizer
@@ -90,6 +92,11 @@ class Speculator:
         """
         model, tokenizer = load_model(target, dtype=dtype, device=device, **model_options)
         return cls(model, load_head(resolve(head), model), tokenizer)
+
+    @property
+    def chats(self) -> bool:
+        """Whether the tokenizer has a chat template."""
+        return self.tokenizer is not None and bool(self.tokenizer.chat_template)
 
     # -- prompts ---------------------------------------------------------------------------------------------------
 
@@ -124,7 +131,7 @@ class Speculator:
         if isinstance(prompt, str):
             if not prompt.strip():
                 return []
-            if not self.tokenizer.chat_template:
+            if not self.chats:
                 return list(self.tokenizer(prompt)["input_ids"])
             prompt = [{"role": "user", "content": prompt}]
         messages: Any = list(prompt)

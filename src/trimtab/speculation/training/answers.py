@@ -152,7 +152,8 @@ def _write(path: Path, answered: Sequence[Answered], origin: str) -> None:
         "prompt_lengths": torch.tensor([item.prompt_tokens for item in answered], dtype=torch.int32),
     }
     scratch = path.with_suffix(".partial")
-    save_file(tensors, scratch, metadata={"origin": origin, "keys": json.dumps([item.key for item in answered])})
+    said = {"origin": origin, "keys": [item.key for item in answered]}
+    save_file(tensors, scratch, metadata={"answers": json.dumps(said)})  # one entry: their order would be random
     scratch.replace(path)
 
 
@@ -165,7 +166,7 @@ def _differences(found: str, expected: str) -> str:
 def read_shard(path: Path, origin: str) -> list[Answered]:
     """The answers of one file. Raises ValueError where they were made from another target, prompts or settings."""
     with safe_open(path, framework="pt") as file:
-        said = file.metadata()
+        said = json.loads(file.metadata()["answers"])
         if said["origin"] != origin:
             raise ValueError(
                 f"{path} holds answers of another origin ({_differences(said['origin'], origin)}): "
@@ -176,7 +177,7 @@ def read_shard(path: Path, origin: str) -> list[Answered]:
     parts = np.split(ids, np.cumsum(lengths)[:-1])
     return [
         Answered(key, part, tokens)
-        for key, part, tokens in zip(json.loads(said["keys"]), parts, prompt_lengths, strict=True)
+        for key, part, tokens in zip(said["keys"], parts, prompt_lengths, strict=True)
     ]
 
 

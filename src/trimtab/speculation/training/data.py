@@ -32,8 +32,11 @@ class Prompt:
 
 
 def held_out(key: str, share: float) -> bool:
-    """Whether the conversation ``key`` belongs to the held-out share: by its hash, whatever the order of reading."""
-    digest = hashlib.sha256(key.encode()).digest()
+    """Whether the conversation ``key`` belongs to the held-out share: by its hash, whatever the order of reading.
+
+    The hash is salted, so that the share is independent of a split that the data's owner made by the key's own hash.
+    """
+    digest = hashlib.sha256(f"head/{key}".encode()).digest()
     return int.from_bytes(digest[:4], "big") / 2**32 < share
 
 

@@ -69,10 +69,10 @@ def head_config(target: PreTrainedModel, recipe: HeadRecipe) -> HeadConfig:
 
 @torch.no_grad()
 def new_head(target: PreTrainedModel, config: HeadConfig, vocabulary: DraftVocabulary, seed: int) -> EagleHead:
-    """A head to start from, in float32: it reads the target's own words from the target's last tap.
+    """A head to start from, in float32: random, but it writes the target's words, and the layer adds nothing yet.
 
-    fc passes the last tap on, the layer adds nothing yet, and the scores are the target's own output rows of the draft
-    vocabulary after its own final norm; so the first loss is already that of an early exit.
+    Final norm and output rows (of the draft vocabulary) are the target's own. A head that passes the last tap on, to
+    start from the target's early exit, learns more slowly: that exit names the token which the head is given.
     """
     head = EagleHead(config)
     generator = torch.Generator().manual_seed(seed)
@@ -80,8 +80,6 @@ def new_head(target: PreTrainedModel, config: HeadConfig, vocabulary: DraftVocab
         if parameter.ndim == 2:
             silent = name.endswith(("o_proj.weight", "down_proj.weight"))
             parameter.normal_(generator=generator).mul_(0.0 if silent else parameter.shape[1] ** -0.5)
-    head.fc.weight.zero_()
-    head.fc.weight[:, -config.target_hidden_size :].copy_(torch.eye(config.hidden_size))
     head.norm.weight.copy_(decoder.final_norm(target))
     head.lm_head.weight.copy_(decoder.output(target).weight[vocabulary.target_ids.to(decoder.device(target))])
     head.target_ids = vocabulary.target_ids
@@ -224,6 +222,7 @@ def train_on(
     )
     used = trainer.training
     log(0, {"coverage": vocabulary.coverage, "windows": len(used), "window_rows": rows, "tokens": used.answer_tokens})
+    out.mkdir(parents=True, exist_ok=True)
     _claim(out / "training.json", {"target": fingerprint(target), "recipe": recipe.fingerprint()})
     trainer.run(out / "state.safetensors", log)
     save_head(trainer.head, out / "head")
@@ -245,6 +244,5 @@ def train_head(
     for a target that does not fit before any work is done, and for a folder with another head's state.
     """
     head_config(target, recipe)
-    out.mkdir(parents=True, exist_ok=True)
     answered = answer(target.eval(), prompts, recipe.answers, out / "answers", log=log_answers)
     return train_on(target, answered, recipe, out, log)

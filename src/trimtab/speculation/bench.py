@@ -1,0 +1,205 @@
+"""How much faster is all this than transformers itself? One race, one process, one prompt set.
+
+``transformers-generate`` runs in the fastest of its settings (dynamic or static cache, compiled or not), found on the
+training prompts; ``prompt-lookup`` in the best of three lengths; ``eagle-best-static`` is the best of a sweep: replay
+ranks the whole menu, the leaders are then timed for real, on the training prompts. All rows of this engine run without
+compilation (see docs: what torch.compile does here was measured).
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from trimtab import machine
+from trimtab.console import Table, progress_bar, say
+from trimtab.runs import Run
+from trimtab.speculation import fidelity, oracle
+from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
+from trimtab.speculation.engine.speculator import Speculator
+from trimtab.speculation.evaluation import bar, prepared_of, write_json
+from trimtab.speculation.race import Decoder, Entry, Turn, by_engine, by_transformers, race, turns
+from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
+from trimtab.speculation.tasks import own_prompts
+
+if TYPE_CHECKING:
+    from trimtab.speculation.recipe import Bench
+
+COLUMNS = ("name", "tokens_per_second", "tau", "speedup", "identical_text", "outside_models", "note")
+LEADERS = 5
+_TUNING_PROMPTS = 12
+_LOOKUP_TOKENS = (3, 5, 10)
+
+
+def fastest(decoders: dict[str, Decoder], prompts: Sequence[Turn]) -> tuple[str, dict[str, float]]:
+    """The fastest of several ways, raced on ``prompts``, and the tokens per second of each."""
+    entries = [Entry(name, decode) for name, decode in decoders.items()]
+    race(entries, prompts)
+    rates = {entry.name: entry.tokens_per_second for entry in entries}
+    return max(rates, key=lambda name: rates[name]), rates
+
+
+def _compiled(model: Any, max_new_tokens: int) -> Decoder:
+    """generate() with a static cache and a compiled forward; the compiled forward is in place only while it decodes."""
+    stock, compiled = model.forward, torch.compile(model.forward, dynamic=False)
+    decode = by_transformers(model, max_new_tokens, cache_implementation="static", disable_compile=True)
+
+    def decoded(turn: Turn) -> Any:
+        model.forward = compiled
+        try:
+            return decode(turn)
+        finally:
+            model.forward = stock
+
+    return decoded
+
+
+def _stock(speculator: Speculator, tuning: Sequence[Turn], max_new_tokens: int, try_compile: bool) -> Entry:
+    """transformers' generate() in its fastest setting."""
+    model = speculator.model
+    ways = {
+        "dynamic cache": by_transformers(model, max_new_tokens),
+        "static cache": by_transformers(model, max_new_tokens, cache_implementation="static", disable_compile=True),
+    }
+    if try_compile:
+        ways["static cache, compiled"] = _compiled(model, max_new_tokens)
+    best, rates = fastest(ways, tuning)
+    said = "; ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
+    return Entry("transformers-generate", ways[best], f"{best} (tuning: {said} tokens/s)")
+
+
+def _lookup(speculator: Speculator, tuning: Sequence[Turn], max_new_tokens: int) -> Entry:
+    """transformers' prompt lookup in its best length."""
+    ways = {
+        f"{length} tokens": by_transformers(speculator.model, max_new_tokens, prompt_lookup_num_tokens=length)
+        for length in _LOOKUP_TOKENS
+    }
+    best, _ = fastest(ways, tuning)
+    return Entry("prompt-lookup", ways[best], f"transformers, {best}")
+
+
+def leaders(prepared: Prepared, count: int) -> list[TreeShape]:
+    """The ``count`` best static trees of the training table, by replay."""
+    seconds = oracle.static_seconds_QA(oracle.price(prepared.table, prepared.costs)).sum(axis=0)
+    return [prepared.table.actions[index] for index in seconds.argsort()[:count]]
+
+
+def best_static(
+    speculator: Speculator, prepared: Prepared, tuning: Sequence[Turn], max_new_tokens: int
+) -> tuple[TreeShape, dict[str, float]]:
+    """The static tree that is fastest for real among the replay's leaders."""
+    shapes = {str(shape): shape for shape in leaders(prepared, LEADERS)}
+    ways = {name: by_engine(speculator, max_new_tokens, shape=shape) for name, shape in shapes.items()}
+    best, rates = fastest(ways, tuning)
+    return shapes[best], rates
+
+
+def entries_of(command: Bench, speculator: Speculator, prepared: Prepared, tuning: Sequence[Turn]) -> list[Entry]:
+    """All contenders, each tuned on the training prompts."""
+    tokens = command.max_new_tokens
+    say("tuning transformers' generate() and prompt lookup on training prompts")
+    stock = _stock(speculator, tuning, tokens, command.compile_baseline)
+    lookup = _lookup(speculator, tuning, tokens)
+    say("timing the best static trees on training prompts")
+    shape, rates = best_static(speculator, prepared, tuning, tokens)
+    swept = f"{shape}; menu of {len(prepared.table.actions)} replayed, {len(rates)} timed"
+    return [
+        stock,
+        lookup,
+        Entry("plain", by_engine(speculator, tokens), "this engine, no drafting"),
+        Entry("eagle-default", by_engine(speculator, tokens, shape=EAGLE_DEFAULT), str(EAGLE_DEFAULT)),
+        Entry("eagle-best-static", by_engine(speculator, tokens, shape=shape), swept),
+        Entry("eagle-policy", by_engine(speculator, tokens, policy=prepared.policy), "learned on replay"),
+    ]
+
+
+def _outside(entry: Entry) -> float | None:
+    """The share of a round that is neither of the models' forwards, in the median over the rounds' sums of each turn."""
+    shares = [
+        sum(r.seconds.rest + r.seconds.policy for r in w.generation.rounds)
+        / sum(r.seconds.total for r in w.generation.rounds)
+        for decodes in entry.decodes_TR
+        for w in decodes
+        if w.generation and w.generation.rounds
+    ]
+    return statistics.median(shares) if shares else None
+
+
+def result_of(entries: Sequence[Entry], prompts: Sequence[Turn], speculator: Speculator) -> dict[str, Any]:
+    """Rows, bars and circumstances of a finished race."""
+    stock, plain = entries[0], entries[2]
+    truth = [written.tokens for written in stock.first_T]
+    ids = [turn.ids for turn in prompts]
+    rows: list[dict[str, Any]] = []
+    widest = 0.0
+    for entry in entries:
+        same = fidelity.compare(speculator.model, ids, [w.tokens for w in entry.first_T], truth)
+        widest = max(widest, same.widest)
+        rate = entry.tokens_per_second
+        values = (entry.name, rate, entry.tau, rate / stock.tokens_per_second, same.share, _outside(entry), entry.note)
+        rows.append(dict(zip(COLUMNS, values, strict=True)))
+    static = next(row for row in rows if row["name"] == "eagle-best-static")
+    against_plain = static["tokens_per_second"] / plain.tokens_per_second
+    outside = max(row["outside_models"] for row in rows if row["name"].startswith("eagle"))
+    return {
+        "rows": rows,
+        "bars": [
+            bar("eagle-best-static / transformers-generate", static["speedup"], 2.0, above=True, equal=True),
+            bar("eagle-best-static / plain", against_plain, 1.5, above=True, equal=True),
+            bar("share of a round outside the models' forwards, largest", outside, 0.15, above=False),
+            bar("logit gap at a first divergence, widest", widest, fidelity.BF16_EPSILON, above=False),
+        ],
+        "turns": len(prompts),
+        "dtype": str(speculator.model.dtype).removeprefix("torch."),
+        "compiled": "no row of this engine is compiled",
+        "hardware": machine.hardware(),
+        "versions": machine.versions(),
+        "date": machine.today(),
+    }
+
+
+def prepared_for(command: Bench) -> Prepared:
+    """The policy and its table: those of the given run, or trained now."""
+    from trimtab.speculation.recipe import RECIPES, Train
+
+    if command.policy is not None:
+        return prepared_of(command.policy)
+    default = RECIPES["train"]["default"]
+    recipe = Train(**{**vars(default), "pair": command.pair})
+    with Run.begin(Path("runs"), recipe) as run:
+        return prepare(recipe, run)
+
+
+def measure(command: Bench) -> dict[str, Any]:
+    """The whole benchmark; see ``result_of`` for what comes out."""
+    prepared = prepared_for(command)
+    speculator = load_pair(command.pair)
+    tuning = turns(speculator, own_prompts("train")[:_TUNING_PROMPTS], command.max_new_tokens)
+    prompts = turns(speculator, prompts_of(command.prompts, command.prompt_count), command.max_new_tokens)
+    entries = entries_of(command, speculator, prepared, tuning)
+    say(f"racing {len(entries)} contenders over {len(prompts)} turns")
+    with progress_bar("racing") as advance:
+        race(entries, prompts, repeats=command.repeats, progress=lambda done, total: advance(done / total))
+    return result_of(entries, prompts, speculator)
+
+
+def table_of(result: dict[str, Any]) -> Table:
+    """The rows as people read them."""
+    held = "; ".join(f"{b['name']} {b['value']:.3g} ({'holds' if b['holds'] else 'MISSED'})" for b in result["bars"])
+    table = Table(f"{result['turns']} turns, {result['dtype']}", COLUMNS, note=held)
+    for row in result["rows"]:
+        table.add(*(row[column] for column in COLUMNS))
+    return table
+
+
+def bench(command: Bench) -> None:
+    """``trimtab speculation bench``."""
+    result = measure(command)
+    table_of(result).print()
+    if command.json:
+        write_json(command.json, result)
+        say(f"written to {command.json}")

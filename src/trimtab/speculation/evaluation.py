@@ -1,0 +1,344 @@
+"""Does the learned policy pay, on prompts it has never seen? Real decoding beside every baseline, and the oracle.
+
+Rows: default (60, 7, 10), the best static tree (chosen on the training table), the cost-model greedy rule, the learned
+policy, each decoded for real and interleaved; below them what replay says of the best static tree per prompt, of the
+clairvoyant and of the oracle. The verdict is a paired bootstrap interval over prompts of speed against the best static tree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from trimtab import machine
+from trimtab.checkpoints import replace_file
+from trimtab.console import Table, progress_bar, say
+from trimtab.runs import Run
+from trimtab.speculation import fidelity, greedy, oracle
+from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
+from trimtab.speculation.context import PositionFeatures
+from trimtab.speculation.costs import CostModel
+from trimtab.speculation.engine.generation import Controller
+from trimtab.speculation.engine.speculator import Speculator
+from trimtab.speculation.learning import replayed
+from trimtab.speculation.race import Entry, Turn, by_engine, race, turns
+from trimtab.speculation.replay import ReplayTable
+from trimtab.speculation.replay_builder import build
+from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
+from trimtab.speculation.tasks import PromptTask
+from trimtab.speculation.tree_policy import TreePolicy
+from trimtab.statistics import Interval, paired_ratio, verdict
+
+if TYPE_CHECKING:
+    from trimtab.speculation.recipe import Evaluate, Pair, Train
+
+OVERHEAD_BOUND = 0.02
+COLUMNS = (
+    "name",
+    "tokens_per_second",
+    "tau",
+    "against_best_static",
+    "low",
+    "high",
+    "share_of_oracle_gain",
+    "policy_overhead",
+    "identical_text_float32",
+    "note",
+)
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What is compared: the static choices and the two controllers, made on the training split."""
+
+    best_static: TreeShape
+    rule: greedy.GreedyPolicy
+    policy: TreePolicy
+    extractor: PositionFeatures
+
+    def controllers(self) -> dict[str, tuple[TreeShape | None, Controller | None, str]]:
+        """Name -> (static tree, controller, note), the decoded rows in their order."""
+        chosen = f"{len(set(self.policy.actions))} trees"
+        return {
+            "eagle-default": (EAGLE_DEFAULT, None, str(EAGLE_DEFAULT)),
+            "eagle-best-static": (self.best_static, None, f"{self.best_static}, best on the training prompts"),
+            "cost-model-greedy": (None, self.rule.controller(self.extractor), "closed form, from root confidence"),
+            "eagle-policy": (None, self.policy, f"PPO on replay, {chosen}"),
+        }
+
+
+def contest(prepared: Prepared) -> Contest:
+    """The contenders that the training split determines."""
+    priced = oracle.price(prepared.table, prepared.costs)
+    best = prepared.table.actions[oracle.best_static(priced)]
+    rule = greedy.fit(prepared.table.subset(oracle.prune(prepared.table, prepared.costs, 12)), prepared.costs)
+    return Contest(best, rule, prepared.policy, prepared.policy.position)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation: the decoded entries, the replayed bounds, and what follows from them."""
+
+    entries: list[Entry]
+    turns: list[Turn]
+    bounds: oracle.Bounds
+    replayed_policy: float
+    identical: dict[str, float | None]
+    interval: Interval
+    costs: CostModel
+    table: ReplayTable
+    best_static: TreeShape
+
+    def entry(self, name: str) -> Entry:
+        """The decoded row of that name."""
+        return next(entry for entry in self.entries if entry.name == name)
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``worse`` or ``undecided`` than the best static tree."""
+        return verdict(self.interval, even=1.0)
+
+    def ratio(self, name: str) -> Interval:
+        """Speed of a decoded row over the best static tree's, with its interval over prompts."""
+        mine, static = self.entry(name), self.entry("eagle-best-static")
+        return paired_ratio(mine.tokens_T, mine.seconds_T, static.seconds_T, tokens_b_P=static.tokens_T)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The table, unrounded."""
+        made = [self._decoded(entry) for entry in self.entries]
+        scale = self.entry("eagle-best-static").tokens_per_second / self.bounds.best_static
+        for name, rate, note in (
+            ("best-static-per-prompt", self.bounds.best_static_each, "known afterwards only"),
+            ("clairvoyant", self.bounds.clairvoyant, "looks one round ahead"),
+            ("oracle", self.bounds.oracle, "dynamic programming"),
+        ):
+            shares = {"share_of_oracle_gain": self.bounds.share(rate)}
+            ratio = {"against_best_static": rate / self.bounds.best_static}
+            row = dict.fromkeys(COLUMNS) | {"name": name, "tokens_per_second": rate * scale} | ratio | shares
+            made.append(row | {"note": f"replayed: {note}"})
+        return made
+
+    def _decoded(self, entry: Entry) -> dict[str, Any]:
+        interval = self.ratio(entry.name)
+        gain = self.bounds.oracle / self.bounds.best_static - 1
+        return {
+            "name": entry.name,
+            "tokens_per_second": entry.tokens_per_second,
+            "tau": entry.tau,
+            "against_best_static": interval.estimate,
+            "low": interval.low,
+            "high": interval.high,
+            "share_of_oracle_gain": (interval.estimate - 1) / gain if gain > 0 else None,
+            "policy_overhead": entry.share("policy"),
+            "identical_text_float32": self.identical.get(entry.name),
+            "note": entry.note,
+        }
+
+    def bars(self) -> list[dict[str, Any]]:
+        """The bars of the product: name, value, bound, holds."""
+        overhead = self.entry("eagle-policy").share("policy")
+        checked = [share for share in self.identical.values() if share is not None]
+        bars = [
+            bar("policy against best static, lower end of the interval", self.interval.low, 1.0, above=True),
+            bar("policy overhead, share of the rounds' time", overhead, OVERHEAD_BOUND, above=False),
+        ]
+        if checked:
+            bars.append(bar("identical text in float32, least share", min(checked), 1.0, above=True, equal=True))
+        return bars
+
+    def table_of_rows(self) -> Table:
+        """The table as people read it."""
+        table = Table("held-out prompts, real decoding", COLUMNS, note=self.sentence())
+        for row in self.rows():
+            table.add(*(row[column] for column in COLUMNS))
+        return table
+
+    def sentence(self) -> str:
+        """The verdict in words."""
+        span = f"{self.interval.estimate:.3f}x the best static tree [{self.interval.low:.3f}, {self.interval.high:.3f}]"
+        ceiling = self.bounds.oracle / self.bounds.best_static
+        if self.verdict == "better":
+            return f"The learned policy decodes at {span}; the oracle's ceiling is {ceiling:.2f}x."
+        return (
+            f"short: the learned policy decodes at {span}, so the gain is not shown. Use the fixed tree "
+            f"{self.best_static}. The oracle's ceiling is {ceiling:.2f}x; in replay the policy reaches "
+            f"{self.replayed_policy / self.bounds.best_static:.3f}x."
+        )
+
+
+def bar(name: str, value: float, bound: float, *, above: bool, equal: bool = False) -> dict[str, Any]:
+    """One bar: whether ``value`` is above (or below) ``bound``; ``equal`` lets it lie on it."""
+    holds = (value > bound or (equal and value == bound)) if above else value <= bound
+    return {"name": name, "value": value, "bound": bound, "holds": bool(holds)}
+
+
+def _identical(
+    pair: Pair, contest_: Contest, tasks: Sequence[PromptTask], max_new_tokens: int
+) -> dict[str, float | None]:
+    """The share of texts that each contender writes exactly as plain greedy decoding does, in float32."""
+    speculator = load_pair(pair, "float32")
+    prompts = turns(speculator, tasks, max_new_tokens)
+    truth = [by_engine(speculator, max_new_tokens)(turn).tokens for turn in prompts]
+    shares: dict[str, float | None] = {}
+    for name, (shape, policy, _) in contest_.controllers().items():
+        decode = by_engine(speculator, max_new_tokens, shape=shape, policy=policy)
+        texts = [decode(turn).tokens for turn in prompts]
+        shares[name] = fidelity.compare(speculator.model, [t.ids for t in prompts], texts, truth).share
+    return shares
+
+
+def evaluate(
+    pair: Pair,
+    prepared: Prepared,
+    tasks: Sequence[PromptTask],
+    *,
+    max_new_tokens: int,
+    table_dtype: str = "float32",
+    repeats: int = 1,
+    float32_texts: int | None = None,
+) -> Evaluation:
+    """Decode ``tasks`` with every contender, replay them for the bounds, and compare texts in float32."""
+    compared = contest(prepared)
+    speculator = load_pair(pair)
+    prompts = turns(speculator, tasks, max_new_tokens)
+    entries = [
+        Entry(name, by_engine(speculator, max_new_tokens, shape=shape, policy=policy), note)
+        for name, (shape, policy, note) in compared.controllers().items()
+    ]
+    say(f"decoding {len(prompts)} turns with {len(entries)} contenders")
+    with progress_bar("decoding") as advance:
+        race(entries, prompts, repeats=repeats, progress=lambda done, total: advance(done / total))
+    say("replaying them for the oracle")
+    with progress_bar("replaying") as advance:
+        table = build(
+            load_pair(pair, table_dtype),
+            tasks,
+            prepared.table.actions,
+            max_new_tokens,
+            compared.extractor,
+            progress=lambda done, total: advance(done / total),
+        )
+    static = table.actions.index(compared.best_static)
+    priced = oracle.price(table, prepared.costs)
+    bounds = oracle.bounds(priced, static)
+    rate = oracle.tokens_per_second(replayed(prepared.policy, table, prepared.costs))
+    checked = list(tasks) if float32_texts is None else list(tasks[:float32_texts])
+    identical: dict[str, float | None] = {}
+    if checked:
+        say(f"comparing texts in float32 on {len(checked)} prompts")
+        identical = _identical(pair, compared, checked, max_new_tokens)
+    mine, fixed = (next(e for e in entries if e.name == name) for name in ("eagle-policy", "eagle-best-static"))
+    interval = paired_ratio(mine.tokens_T, mine.seconds_T, fixed.seconds_T, tokens_b_P=fixed.tokens_T)
+    return Evaluation(entries, prompts, bounds, rate, identical, interval, prepared.costs, table, compared.best_static)
+
+
+# -- commands ----------------------------------------------------------------------------------------------------------
+
+
+def begin(recipe: Train) -> Run:
+    """A new run, or the one to go on with."""
+    settings = replace(recipe, resume=None)
+    return Run.begin(recipe.out, settings) if recipe.resume is None else Run.resume(recipe.resume, settings)
+
+
+def train(recipe: Train) -> None:
+    """``trimtab speculation train``."""
+    with begin(recipe) as run:
+        prepared = prepare(recipe, run)
+        say(f"the policy is in {run.path / 'policy'}; judge it by: trimtab speculation evaluate --run {run.path}")
+    best = oracle.price(prepared.table, prepared.costs)
+    bounds = oracle.bounds(best)
+    table = Table("training prompts, replayed", ("name", "tokens_per_second"), note="simulated from measured costs")
+    table.add("best-static", bounds.best_static)
+    table.add("oracle", bounds.oracle)
+    table.print()
+
+
+def settings_of(run_directory: Path) -> tuple[Pair, str]:
+    """The pair and the replay's dtype that a training run was begun with. Raises FileNotFoundError or ValueError."""
+    from trimtab.speculation.recipe import Pair
+
+    path = run_directory / "recipe.yaml"
+    if not path.is_file():
+        raise FileNotFoundError(f"{run_directory} is no run: expected a directory made by trimtab speculation train")
+    raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw = raw.get("train", raw)  # a demo's run holds its training recipe
+    if raw.get("class") != "Train":
+        raise ValueError(f"{path} is the recipe of a {raw.get('class')} run: expected one of trimtab speculation train")
+    pair = {name: value for name, value in raw["pair"].items() if name != "class"}
+    return Pair(**pair), raw["table_dtype"]
+
+
+def prepared_of(run_directory: Path, speculator: Speculator | None = None) -> Prepared:
+    """What a finished training run left. Raises FileNotFoundError naming what is missing."""
+    parts = {name: run_directory / name for name in ("costs.json", "replay.npz", "policy")}
+    missing = [str(path) for path in parts.values() if not path.exists()]
+    if missing:
+        raise FileNotFoundError(
+            f"{', '.join(missing)} not found: expected a finished run of trimtab speculation train "
+            "(go on with a stopped one by --resume)"
+        )
+    return Prepared(
+        CostModel.load(parts["costs.json"]),
+        ReplayTable.load(parts["replay.npz"]),
+        TreePolicy.load(parts["policy"], speculator),
+    )
+
+
+def evaluate_run(command: Evaluate) -> None:
+    """``trimtab speculation evaluate``."""
+    from trimtab.speculation.report import write_report
+
+    pair, table_dtype = settings_of(command.run_directory)
+    prepared = prepared_of(command.run_directory)
+    tasks = prompts_of(command.prompts, command.prompt_count)
+    made = evaluate(
+        pair,
+        prepared,
+        tasks,
+        max_new_tokens=command.max_new_tokens,
+        table_dtype=table_dtype,
+        repeats=command.repeats,
+        float32_texts=command.float32_texts,
+    )
+    made.table_of_rows().print()
+    result = as_json(made)
+    write_json(command.run_directory / "evaluation.json", result)
+    if command.json:
+        write_json(command.json, result)
+    page = write_report(command.run_directory, made)
+    say(f"the report is in {page}")
+
+
+def as_json(made: Evaluation) -> dict[str, Any]:
+    """Rows, bars and circumstances."""
+    return {
+        "rows": made.rows(),
+        "bars": made.bars(),
+        "verdict": made.verdict,
+        "sentence": made.sentence(),
+        "replayed_policy_against_best_static": made.replayed_policy / made.bounds.best_static,
+        "turns": len(made.turns),
+        "hardware": machine.hardware(),
+        "versions": machine.versions(),
+        "date": machine.today(),
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(value, indent=1, default=_number) + "\n"
+    replace_file(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is not JSON")
