@@ -1,6 +1,6 @@
 """Does the learned policy beat the best static tree on held-out prompts? Trains (or takes a run), evaluates, says so.
 
-    python benchmarks/speculation_policy.py [--run RUN] [--json OUT]
+python benchmarks/speculation_policy.py [--run RUN] [--json OUT]
 """
 
 from __future__ import annotations

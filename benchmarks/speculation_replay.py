@@ -1,6 +1,6 @@
 """Does replay tell the truth? Predicted time against measured time in bf16 (bar: within 10%), rounds exactly in float32.
 
-    python benchmarks/speculation_replay.py --run RUN [--json OUT]
+python benchmarks/speculation_replay.py --run RUN [--json OUT]
 """
 
 from __future__ import annotations
@@ -61,14 +61,17 @@ def main(command: Replay) -> None:
     prompts = turns(fast, tasks, command.max_new_tokens)
     entries = [Entry(str(shape), by_engine(fast, command.max_new_tokens, shape=shape)) for shape in shapes]
     race(entries, prompts)
-    table = Table("replayed and real", ("shape", "predicted_seconds", "measured_seconds", "off", "equal_rounds_float32"))
+    table = Table(
+        "replayed and real", ("shape", "predicted_seconds", "measured_seconds", "off", "equal_rounds_float32")
+    )
     priced = oracle.price(coarse, costs)
     for column, (shape, entry) in enumerate(zip(shapes, entries, strict=True)):
         predicted = sum(oracle.static(one, column).seconds for one in priced)
         measured = sum(
             r.seconds.total for w in entry.first_T if w.generation for r in w.generation.rounds[1:]
         ) + sum(  # the first round's extension over the prompt belongs to the prefill
-            w.generation.rounds[0].seconds.verify + w.generation.rounds[0].seconds.rest
+            w.generation.rounds[0].seconds.verify
+            + w.generation.rounds[0].seconds.rest
             + float(np.median([r.seconds.draft for r in w.generation.rounds]))
             for w in entry.first_T
             if w.generation and w.generation.rounds

@@ -1,6 +1,6 @@
 """How fast is EAGLE decoding on the embedded pair, beside transformers' own ways? Bars: 2.0x generate(), 1.5x plain.
 
-    python benchmarks/speculation_speed.py [--policy RUN] [--json OUT]
+python benchmarks/speculation_speed.py [--policy RUN] [--json OUT]
 """
 
 import tyro

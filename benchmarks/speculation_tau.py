@@ -1,6 +1,6 @@
 """How many tokens does a round of the embedded head commit, on held-out prompts? Bar: tau >= 3.5 at (60, 7, 10).
 
-    python benchmarks/speculation_tau.py [--json OUT]
+python benchmarks/speculation_tau.py [--json OUT]
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def test_a_shape_is_made_exactly_where_it_exists(total: int, depth: int, top_k: 
     if exists(total, depth, top_k):
         assert TreeShape(total, depth, top_k).drafted <= top_k + depth * top_k**2
     else:
-        with pytest.raises(ValueError, match="exist|no tree"):
+        with pytest.raises(ValueError, match=r"exist|no tree"):
             TreeShape(total, depth, top_k)
 
 

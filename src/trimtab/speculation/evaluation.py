@@ -2,7 +2,8 @@
 
 Rows: default (60, 7, 10), the best static tree (chosen on the training table), the cost-model greedy rule, the learned
 policy, each decoded for real and interleaved; below them what replay says of the best static tree per prompt, of the
-clairvoyant and of the oracle. The verdict is a paired bootstrap interval over prompts of speed against the best static tree.
+clairvoyant and of the oracle. The verdict is a paired bootstrap interval over prompts of speed against the best static
+tree.
 """
 
 from __future__ import annotations

@@ -53,8 +53,7 @@ class Conversation:
 
 
 def _rows(path: Path) -> Iterator[dict[str, object]]:
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-    with opened as lines:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 yield json.loads(line)
@@ -125,7 +124,7 @@ def standard_library(root: Path | None = None) -> Iterator[Conversation]:
 def _functions(text: str, tree: ast.Module, name: str) -> Iterator[Conversation]:
     lines = text.splitlines()
     for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef) or len(node.body) < 2 and ast.get_docstring(node):
+        if not isinstance(node, ast.FunctionDef) or (len(node.body) < 2 and ast.get_docstring(node)):
             continue
         documented = ast.get_docstring(node) is not None
         first = node.body[1] if documented else node.body[0]

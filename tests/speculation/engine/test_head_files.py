@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from speculation import tiny
 
+from speculation import tiny
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.head_files import default_taps, load_head, save_head
 from trimtab.speculation.engine.speculator import Speculator

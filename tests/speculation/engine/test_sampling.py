@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from speculation import tiny
 
+from speculation import tiny
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.generation import Generation
 from trimtab.speculation.engine.speculator import Speculator

@@ -141,7 +141,8 @@ class TreeDrafter:
     def extend(self, tokens_T: Tensor, features_TF: Tensor) -> Tensor:
         """Commit T positions: the target's features, and for each the token that follows it (the last: the new root).
 
-        Returns the states [T, H]. Afterwards ``root_logprobs [D]`` and ``root_state [1, H]`` tell what the head expects after the root.
+        Returns the states [T, H]. Afterwards ``root_logprobs [D]`` and ``root_state [1, H]`` tell what the head expects
+        after the root.
         """
         rows = len(tokens_T)
         self._reserve(self.length + rows)
@@ -163,7 +164,8 @@ class TreeDrafter:
         self.root_logprobs = self._logprobs(state_1H)[0]
 
     def _first_beam(self, top_k: int) -> _Beam:
-        assert self.root_state is not None and self.root_logprobs is not None, "extend() comes before drafting"
+        assert self.root_state is not None, "extend() comes before drafting"
+        assert self.root_logprobs is not None
         scores, drafted = self.root_logprobs.topk(top_k)
         allowed = torch.eye(top_k, dtype=torch.bool, device=scores.device)
         return _Beam(self.root_state.expand(top_k, -1), self.head.target_ids[drafted], scores, allowed)

@@ -283,7 +283,8 @@ class Speculator:
 
     def _state(self, loop: _Loop) -> RoundState:
         drafter = self.drafter
-        assert drafter.root_logprobs is not None and drafter.root_state is not None
+        assert drafter.root_logprobs is not None
+        assert drafter.root_state is not None
         return RoundState(
             self.target.cache.length,
             len(loop.tokens),

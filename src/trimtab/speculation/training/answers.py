@@ -175,10 +175,7 @@ def read_shard(path: Path, origin: str) -> list[Answered]:
         ids, lengths = file.get_tensor("ids").numpy(), file.get_tensor("lengths").numpy()
         prompt_lengths = file.get_tensor("prompt_lengths").tolist()
     parts = np.split(ids, np.cumsum(lengths)[:-1])
-    return [
-        Answered(key, part, tokens)
-        for key, part, tokens in zip(said["keys"], parts, prompt_lengths, strict=True)
-    ]
+    return [Answered(key, part, tokens) for key, part, tokens in zip(said["keys"], parts, prompt_lengths, strict=True)]
 
 
 def answer(
