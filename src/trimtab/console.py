@@ -7,7 +7,7 @@ standard error, so that output can be redirected.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -74,7 +74,7 @@ def progress(items: Iterable[T], description: str, *, total: int | None = None) 
 
 
 @contextmanager
-def progress_bar(description: str) -> Iterator[Callable[[float], None]]:
+def progress_bar(description: str) -> Generator[Callable[[float], None]]:
     """A bar on standard error, where that is a terminal, for work that reports the fraction done (0 to 1)."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn

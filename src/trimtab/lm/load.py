@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 ZOO = Path(__file__).parents[1] / "zoo" / "weights"
@@ -20,6 +21,26 @@ def resolve(name: str | Path) -> str | Path:
         known = ", ".join(f"zoo:{entry.name}" for entry in sorted(ZOO.iterdir()) if entry.is_dir())
         raise ValueError(f"{name} is not in the embedded zoo; it holds {known or 'nothing'}")
     return path
+
+
+def embedding_weight(model: PreTrainedModel) -> Tensor:
+    """The weight [V, H] of the input embedding."""
+    embedding: Any = model.get_input_embeddings()
+    return embedding.weight
+
+
+def output_weight(model: PreTrainedModel) -> Tensor:
+    """The weight [V, H] of the LM head. Raises ValueError where the model has none."""
+    head: Any = model.get_output_embeddings()
+    if head is None:
+        raise ValueError(f"{type(model).__name__} has no LM head: load it as a causal language model")
+    return head.weight
+
+
+def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
+    """The model's decoder layers, first to last."""
+    decoder: Any = model.get_decoder()
+    return list(decoder.layers)
 
 
 def load_tokenizer(name: str | Path) -> PreTrainedTokenizerBase:
@@ -42,11 +63,11 @@ def load_model(
     path = resolve(name)
     if isinstance(dtype, str) and dtype != "auto":
         dtype = getattr(torch, dtype)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **{"attn_implementation": "sdpa", **options})
+    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **{"attn_implementation": "sdpa", **options})
     if device is not None:
         model = model.to(device)
     tokenizer = AutoTokenizer.from_pretrained(path)
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = embedding_weight(model).shape[0]
     if len(tokenizer) > rows:
         raise ValueError(
             f"the tokenizer of {name} has {len(tokenizer)} tokens, the model embeds {rows}: they do not belong together"

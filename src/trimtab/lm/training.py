@@ -18,6 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from trimtab.checkpoints import replace_file
+from trimtab.tracking import Jsonl, read_jsonl
+
 Metrics = dict[str, float]
 
 
@@ -69,9 +72,7 @@ def save_state(path: Path, module: nn.Module, optimizers: list[torch.optim.Optim
     tensors = {f"weights.{name}": p.detach().clone() for name, p in module.named_parameters()}
     for number, optimizer in enumerate(optimizers):
         tensors |= {f"moments.{number}.{name}": value.detach().clone() for name, value in _moments(optimizer)}
-    scratch = path.with_suffix(".partial")
-    save_file(tensors, scratch, metadata={"step": str(step)})
-    scratch.replace(path)
+    replace_file(path, lambda scratch: save_file(tensors, scratch, metadata={"step": str(step)}))
 
 
 def load_state(path: Path, module: nn.Module, optimizers: list[torch.optim.Optimizer]) -> int:
@@ -88,6 +89,21 @@ def load_state(path: Path, module: nn.Module, optimizers: list[torch.optim.Optim
         return int(file.metadata()["step"])
 
 
+class StepLog:
+    """Rows ``{"step", ...}`` in a JSON Lines file; those beyond a resumed step can be dropped (``rewind``)."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = Jsonl(path)
+
+    def __call__(self, step: int, metrics: Metrics) -> None:
+        self._file.append({"step": step, **metrics})
+
+    def rewind(self, step: int) -> None:
+        """Drop the rows of steps after ``step``."""
+        self._file.truncate(sum(row.get("step", 0) <= step for row in read_jsonl(self._file.path)))
+
+
 def fit(
     module: nn.Module,
     loss_of_step: Callable[[int], tuple[Tensor, Metrics]],
@@ -96,10 +112,18 @@ def fit(
     *,
     vectors: tuple[str, ...] = ("embed", "lm_head"),
     log: Callable[[int, Metrics], None],
+    resumed: Callable[[int], None] | None = None,
 ) -> None:
-    """Minimise ``loss_of_step`` over the parameters of ``module``; continue from ``state`` where that file exists."""
+    """Minimise ``loss_of_step`` over the parameters of ``module``; continue from ``state`` where that file exists.
+
+    ``resumed`` is then told the step to go on with: what was logged beyond it will be logged again.
+    """
     groups = optimizers(module, settings, vectors=vectors)
-    step = load_state(state, module, groups) if state.exists() else 0
+    step = 0
+    if state.exists():
+        step = load_state(state, module, groups)
+        if resumed is not None:
+            resumed(step)
     parameters = [p for p in module.parameters() if p.requires_grad]
     started = time.perf_counter()
     while step < settings.steps:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,12 +165,11 @@ def result_of(entries: Sequence[Entry], prompts: Sequence[Turn], speculator: Spe
 
 def prepared_for(command: Bench) -> Prepared:
     """The policy and its table: those of the given run, or trained now."""
-    from trimtab.speculation.recipe import RECIPES, Train
+    from trimtab.speculation.recipe import RECIPES
 
     if command.policy is not None:
         return prepared_of(command.policy)
-    default = RECIPES["train"]["default"]
-    recipe = Train(**{**vars(default), "pair": command.pair})
+    recipe = replace(RECIPES["train"]["default"], pair=command.pair)
     with Run.begin(Path("runs"), recipe) as run:
         return prepare(recipe, run)
 

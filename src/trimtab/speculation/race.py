@@ -133,7 +133,8 @@ def by_transformers(model: PreTrainedModel, max_new_tokens: int, **options: Any)
         mask = torch.ones_like(ids)
         started = time.perf_counter()
         with torch.inference_mode():
-            made: Any = model.generate(
+            generate: Any = model.generate
+            made = generate(
                 ids,
                 attention_mask=mask,
                 max_new_tokens=max_new_tokens,

@@ -83,22 +83,20 @@ def build_chat(command: Build) -> None:
     """``trimtab zoo build chat``."""
     import torch
 
+    from trimtab.lm.training import StepLog
     from trimtab.zoo import chat, corpus
 
     torch.set_num_threads(command.threads)
     recipe, started = recipe_of(command), time.perf_counter()
     conversations = corpus.read(command.data)
     say(f"{len(conversations)} conversations, {recipe.fit.steps} steps of {recipe.batch_tokens} tokens")
-    command.out.mkdir(parents=True, exist_ok=True)
-    losses: Metrics = {}
+    journal = StepLog(command.out / "log.jsonl")
 
     def log(step: int, metrics: Metrics) -> None:
-        losses.update(metrics)
-        with (command.out / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        journal(step, metrics)
         print_update(step, metrics, time.perf_counter() - started)
 
-    model, tokenizer = chat.build(recipe, conversations, command.out, log=log)
+    model, tokenizer = chat.build(recipe, conversations, command.out, log=log, resumed=journal.rewind)
     held_out = chat.held_out_losses(model, tokenizer, conversations)
     text = card(recipe, sum(p.numel() for p in model.parameters()), held_out)
     path = command.out / "model" / "README.md"

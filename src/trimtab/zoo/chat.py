@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,9 +52,8 @@ class ChatRecipe:
 def encode(tokenizer: PreTrainedTokenizerFast, conversation: corpus.Conversation) -> list[int]:
     """The conversation's token ids under the tokenizer's own chat template."""
     messages = [{"role": role, "content": text} for role, text in conversation.messages]
-    ids = tokenizer.apply_chat_template(messages, return_dict=False)
-    assert isinstance(ids, list)
-    return ids
+    ids: Any = tokenizer.apply_chat_template(messages, return_dict=False)
+    return list(ids)
 
 
 class Stream:
@@ -90,6 +90,7 @@ class Stream:
 
 def architecture(recipe: ChatRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
     """The model's configuration, in transformers' own terms."""
+    special: dict[str, Any] = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     return LlamaConfig(
         vocab_size=recipe.vocab_size,
         hidden_size=recipe.hidden_size,
@@ -99,9 +100,7 @@ def architecture(recipe: ChatRecipe, tokenizer: PreTrainedTokenizerFast) -> Llam
         num_key_value_heads=recipe.key_value_heads,
         max_position_embeddings=recipe.context_tokens,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        **special,
     )
 
 
@@ -159,6 +158,7 @@ def build(
     out: Path,
     *,
     log: Callable[[int, Metrics], None],
+    resumed: Callable[[int], None] | None = None,
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """Train (or go on training) in ``out``: tokenizer, ``state.safetensors``, and the final model in ``out/model``."""
     training = [c for c in conversations if not c.held_out]
@@ -183,14 +183,15 @@ def build(
         log(step, {**metrics, **(held_out_losses(model, tokenizer, conversations) if checked else {})})
 
     out.mkdir(parents=True, exist_ok=True)
-    fit(model, loss_of_step, recipe.fit, out / "state.safetensors", log=log_with_held_out)
+    fit(model, loss_of_step, recipe.fit, out / "state.safetensors", log=log_with_held_out, resumed=resumed)
     save(model, tokenizer, out / "model")
     return model, tokenizer
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
     """Write the model in bf16 and its tokenizer, in transformers' published layout."""
-    half = LlamaForCausalLM(model.config).to(torch.bfloat16)
+    half: Any = LlamaForCausalLM(model.config)
+    half = half.to(torch.bfloat16)
     half.load_state_dict(model.state_dict())
     half.generation_config.max_length = None
     half.save_pretrained(out)

@@ -13,6 +13,8 @@ from torch import Tensor
 from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import CacheLayerMixin
 
+from trimtab.lm.load import decoder_layers
+
 _FIRST_CAPACITY = 512
 
 
@@ -56,7 +58,7 @@ class TreeCache(Cache):
 
     def __init__(self, model: PreTrainedModel) -> None:
         config = model.config.get_text_config()
-        layers = model.get_decoder().layers
+        layers = decoder_layers(model)
         self._devices = [next(layer.parameters()).device for layer in layers]
         self._dtype = model.dtype
         self._heads = config.num_key_value_heads

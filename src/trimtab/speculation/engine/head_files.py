@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from trimtab.lm.load import embedding_weight, output_weight
 from trimtab.speculation.engine.head import EagleHead
 from trimtab.speculation.engine.head_config import HeadConfig, read_config
 
@@ -100,7 +101,7 @@ def default_taps(layers: int) -> tuple[int, int, int]:
 def _check_fit(path: Path, config: HeadConfig, target: PreTrainedModel) -> None:
     """Whether a head of this configuration can draft for this target."""
     wanted = target.config.get_text_config()
-    rows = target.get_input_embeddings().weight.shape[0]
+    rows = embedding_weight(target).shape[0]
     if config.target_hidden_size != wanted.hidden_size:
         raise ValueError(
             f"the EAGLE head in {path} is made for targets of hidden size {config.target_hidden_size}; "
@@ -129,7 +130,7 @@ def resolve(config: HeadConfig, target: PreTrainedModel) -> HeadConfig:
 
 def share_target(head: EagleHead, target: PreTrainedModel, embedding: Tensor | None = None) -> None:
     """Give the head the target's embedding (or its own, where the file carries one) and output weights; no copies."""
-    embedded = target.get_input_embeddings().weight if embedding is None else embedding
+    embedded = embedding_weight(target) if embedding is None else embedding
     if embedded.shape[1] != head.config.hidden_size:
         raise ValueError(
             f"the head embeds tokens in {head.config.hidden_size} dimensions; the embedding it would use has "
@@ -137,7 +138,7 @@ def share_target(head: EagleHead, target: PreTrainedModel, embedding: Tensor | N
         )
     head.embedding_weight = embedded.detach()
     if head.config.version == 1:
-        head.output_weight = target.get_output_embeddings().weight.detach()
+        head.output_weight = output_weight(target).detach()
 
 
 def load_head(name: str | Path, target: PreTrainedModel) -> EagleHead:
@@ -156,7 +157,7 @@ def load_head(name: str | Path, target: PreTrainedModel) -> EagleHead:
     _check(path, head.state_dict(), kept)
     head.load_state_dict(kept)
     head.target_ids = _target_ids(path, config, maps)
-    weight = target.get_input_embeddings().weight
+    weight = embedding_weight(target)
     head = head.to(device=weight.device, dtype=weight.dtype).eval().requires_grad_(False)
     share_target(head, target, None if embedding is None else embedding.to(weight))
     return head

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trimtab.lm.load import load_model, resolve
+from trimtab.lm.load import embedding_weight, load_model, resolve
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
 from trimtab.speculation.engine.drafter import TreeDrafter
 from trimtab.speculation.engine.generation import Controller, Generation, Round, RoundState, Seconds, Trace
@@ -108,7 +108,7 @@ class Speculator:
         ids = self._ids(prompt)
         if not ids:
             raise ValueError("the prompt is empty: expected text, chat messages or token ids, at least one token")
-        vocabulary = self.model.get_input_embeddings().weight.shape[0]
+        vocabulary = embedding_weight(self.model).shape[0]
         if max(ids) >= vocabulary or min(ids) < 0:
             raise ValueError(
                 f"the prompt holds token id {max(ids)}; the target embeds 0 to {vocabulary - 1}. "
@@ -132,10 +132,12 @@ class Speculator:
             if not prompt.strip():
                 return []
             if not self.chats:
-                return list(self.tokenizer(prompt)["input_ids"])
+                encoded: Any = self.tokenizer(prompt)["input_ids"]
+                return list(encoded)
             prompt = [{"role": "user", "content": prompt}]
         messages: Any = list(prompt)
-        return list(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
+        ids: Any = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
+        return list(ids)
 
     def _stops(self) -> frozenset[int]:
         ids = self.model.generation_config.eos_token_id if self.model.generation_config else None

@@ -6,7 +6,7 @@ vendored or patched, so every decoder with transformers' usual interface works: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from trimtab.lm.load import embedding_weight
 from trimtab.speculation.engine.cache import TreeCache
 
 _PREFILL_TOKENS = 1024
@@ -21,7 +22,7 @@ _PREFILL_TOKENS = 1024
 
 def context_tokens(model: PreTrainedModel) -> int:
     """The longest sequence that the model can attend over in full (its sliding window, where it has one)."""
-    config = model.config.get_text_config()
+    config: Any = model.config.get_text_config()
     limit = int(config.max_position_embeddings)
     window = getattr(config, "sliding_window", None)
     slides = window is not None and getattr(config, "use_sliding_window", True)
@@ -35,7 +36,7 @@ class Target:
     """
 
     def __init__(self, model: PreTrainedModel, taps: tuple[int, ...] | None) -> None:
-        implementation = model.config._attn_implementation
+        implementation = getattr(model.config, "_attn_implementation", None)
         if implementation not in ("sdpa", "eager"):
             raise ValueError(
                 f"tree verification needs a mask of its own, which attention {implementation!r} does not take; "
@@ -50,16 +51,16 @@ class Target:
     @property
     def device(self) -> torch.device:
         """Where tokens go in."""
-        return self.model.get_input_embeddings().weight.device
+        return embedding_weight(self.model).device
 
     def reset(self) -> None:
         """Forget all tokens."""
         self.cache.crop(0)
 
     @contextmanager
-    def tapped(self) -> Iterator[None]:
+    def tapped(self) -> Generator[None]:
         """Within, forward passes record features; outside, the model is as it was."""
-        decoder = self.model.get_decoder()
+        decoder: Any = self.model.get_decoder()
         if self._taps is None:
             handles = [decoder.register_forward_hook(self._capture_final)]
         else:

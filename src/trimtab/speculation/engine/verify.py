@@ -8,6 +8,7 @@ deterministic draft of several candidates, as in EAGLE); the tokens are then dis
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -59,7 +60,8 @@ class Verifier:
         self._warpers = warpers
 
     def _probabilities(self, logits_V: Tensor) -> Tensor:
-        warped = self._warpers(torch.empty((1, 0), dtype=torch.long), logits_V[None].float())
+        nothing: Any = torch.empty((1, 0), dtype=torch.long)  # no warper in use looks at the text
+        warped: Any = self._warpers(nothing, logits_V[None].float())
         return warped[0].softmax(dim=-1)
 
     def _draw(self, probabilities_V: Tensor) -> int:
