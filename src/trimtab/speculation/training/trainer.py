@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,9 +139,11 @@ class HeadTrainer:
         outcome = self.outcome(self.training.take(indices))
         return outcome.loss, _metrics([outcome])
 
-    @torch.no_grad()
     def check(self) -> Metrics:
-        """Held-out accuracies and accepted length (empty without held-out windows)."""
+        """Held-out accuracies and accepted length (empty without held-out windows).
+
+        Gradients stay on, though none is taken: without them the compiler would build the loss a second time.
+        """
         if self.checking is None:
             return {}
         size = self.recipe.batch_windows
@@ -150,7 +153,7 @@ class HeadTrainer:
             indices = np.arange(start, min(start + size, count))
             part = self.checking.take(np.resize(indices, size))
             part.learns_WQ[len(indices) :] = False  # repeated only to keep one shape for the compiler
-            outcomes.append(self.outcome(part))
+            outcomes.append(_detached(self.outcome(part)))
         return {f"held_out/{name}": value for name, value in _metrics(outcomes).items()}
 
     def run(self, state: Path, log: Log) -> None:
@@ -168,6 +171,10 @@ class HeadTrainer:
 
 def _compiled(module: nn.Module, wanted: bool) -> Callable[..., tuple[Tensor, ...]]:
     return torch.compile(module, dynamic=False) if wanted else module
+
+
+def _detached(outcome: Outcome) -> Outcome:
+    return replace(outcome, loss=outcome.loss.detach())
 
 
 def _metrics(outcomes: Sequence[Outcome]) -> Metrics:
