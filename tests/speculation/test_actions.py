@@ -36,7 +36,7 @@ def test_menus_hold_what_exists() -> None:
 
 
 def test_unknown_menus_and_empty_ones_are_refused() -> None:
-    with pytest.raises(ValueError, match="known menus: seed, resps, default"):
+    with pytest.raises(ValueError, match="known menus: seed, resps, small, default"):
         named_menu("sed")
     with pytest.raises(ValueError, match="no tree exists"):
         menu([100], [1], [2])

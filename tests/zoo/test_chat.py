@@ -85,7 +85,9 @@ def test_the_shipped_model_writes_fluent_replies() -> None:
     model, tokenizer = load_model("zoo:chat", dtype="float32")
     chat = [{"role": "user", "content": "I want to find a restaurant in San Jose."}]
     ids = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=False)
-    reply = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=60, do_sample=False)[0, ids.shape[1] :]
+    reply = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=60, do_sample=False)[
+        0, ids.shape[1] :
+    ]
     text = tokenizer.decode(reply)
     assert text.endswith("<|end|>")
     assert len(set(text.split())) > 4

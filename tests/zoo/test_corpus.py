@@ -12,7 +12,14 @@ from trimtab.zoo import corpus
 
 
 def test_dialogues_alternate_and_half_become_scripts(tmp_path: Path) -> None:
-    turns = [["assistant", "skip"], ["user", "hi"], ["user", "there"], ["assistant", "a"], ["user", "b"], ["assistant", "c"]]
+    turns = [
+        ["assistant", "skip"],
+        ["user", "hi"],
+        ["user", "there"],
+        ["assistant", "a"],
+        ["user", "b"],
+        ["assistant", "c"],
+    ]
     path = tmp_path / "dialogues.jsonl.gz"
     with gzip.open(path, "wt", encoding="utf-8") as file:
         for number in range(60):

@@ -70,9 +70,10 @@ def menu(total_tokens_bins: Sequence[int], depth_bins: Sequence[int], top_k_bins
 
 
 MENU_BINS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {
-    # the reference's first menu, its final one, and ours with the small trees that a CPU or a weak head wants
+    # the reference's first menu, its final one, a short one, and ours with the small trees that a CPU or a weak head wants
     "seed": ((32, 48, 64, 80, 96), (2, 4, 6, 8, 10), (4, 8, 12, 16, 20)),
     "resps": ((32, 48, 64, 80, 96, 128), (3, 4, 5, 6, 7, 8), (8, 12, 16, 20, 32)),
+    "small": ((4, 8, 12), (1, 2, 3), (1, 2, 4)),
     "default": ((4, 6, 8, 12, 16, 24, 32, 60), (1, 2, 3, 4, 5, 7), (1, 2, 4, 8, 10)),
 }
 

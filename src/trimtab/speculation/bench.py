@@ -121,8 +121,7 @@ def entries_of(command: Bench, speculator: Speculator, prepared: Prepared, tunin
 def _outside(entry: Entry) -> float | None:
     """The share of a round that is neither of the models' forwards, in the median over the rounds' sums of each turn."""
     shares = [
-        sum(r.seconds.rest + r.seconds.policy for r in w.generation.rounds)
-        / sum(r.seconds.total for r in w.generation.rounds)
+        sum(r.seconds.outside for r in w.generation.rounds) / sum(r.seconds.total for r in w.generation.rounds)
         for decodes in entry.decodes_TR
         for w in decodes
         if w.generation and w.generation.rounds

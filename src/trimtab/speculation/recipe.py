@@ -66,7 +66,7 @@ class Calibrate:
     """The file to write."""
     pair: Pair = Pair()
     menu: str = "default"
-    """The trees: seed, resps or default."""
+    """The trees: seed, resps, small or default."""
     bins: Bins | None = None
     """Trees of your own instead: bins of total_tokens, depth and top_k."""
     prompts: str = "train"
@@ -93,11 +93,13 @@ class Train:
     max_new_tokens: int = 96
     """Tokens per answer."""
     menu: str = "default"
-    """The trees to choose among: seed, resps or default."""
+    """The trees to choose among: seed, resps, small or default."""
     bins: Bins | None = None
     """Trees of your own instead: bins of total_tokens, depth and top_k."""
     menu_size: int = 12
     """The menu is pruned to at most so many trees, those that serve the oracle best."""
+    ppo_updates: int = 60
+    """Updates of PPO; they refine a start from full information."""
     calibration_seconds: float = 30.0
     """How long to measure costs."""
     table_dtype: str = "float32"

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trimtab.console import print_update, progress_bar, say
+from trimtab.policies.sb3 import PPOSettings
 from trimtab.runs import Run
 from trimtab.speculation.actions import TreeShape, menu, named_menu
 from trimtab.speculation.calibration import calibrate
@@ -109,7 +110,7 @@ def learned(recipe: Train, run: Run, costs: CostModel, table: ReplayTable) -> Tr
     policy = learn(
         table,
         costs,
-        LearningSettings(menu_size=recipe.menu_size),
+        LearningSettings(menu_size=recipe.menu_size, ppo=PPOSettings(updates=recipe.ppo_updates)),
         seed=recipe.seed,
         position=PositionFeatures(),
         widths=Widths.of(speculator),

@@ -90,7 +90,9 @@ class Stream:
 
 def architecture(recipe: ChatRecipe, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
     """The model's configuration, in transformers' own terms."""
-    special: dict[str, Any] = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
+    special: dict[str, Any] = {
+        name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")
+    }
     return LlamaConfig(
         vocab_size=recipe.vocab_size,
         hidden_size=recipe.hidden_size,

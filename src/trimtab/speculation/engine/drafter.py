@@ -6,6 +6,7 @@ beforehand; nothing but the pool's scores leaves the device, once per round.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,8 @@ class TreeDrafter:
         self.head = head
         self.config = head.config
         self.length = 0
+        self.forward_seconds = 0.0
+        """Host seconds of the forwards (logits included) of the last ``pool``."""
         self._fuse_weights(head)
         self._groups = self.config.heads // self.config.key_value_heads
         weight = head.fc.weight
@@ -175,8 +178,11 @@ class TreeDrafter:
         start = self.length + level * top_k
         mask = torch.ones((top_k, start + top_k), dtype=torch.bool, device=beam.scores_k.device)
         mask[:, self.length :] = beam.allowed_kR
+        started = time.perf_counter()
         states = self._forward(beam.tokens_k, beam.states_kH, start, self.length + level, mask)
-        scores, drafted = self._logprobs(states).topk(top_k)
+        logprobs = self._logprobs(states)
+        self.forward_seconds += time.perf_counter() - started
+        scores, drafted = logprobs.topk(top_k)
         return states, (scores + beam.scores_k[:, None]).flatten(), self.head.target_ids[drafted].flatten()
 
     def pool(self, depth: int, top_k: int) -> Pool:
@@ -184,6 +190,7 @@ class TreeDrafter:
         if top_k > self.config.draft_vocab_size:
             raise ValueError(f"top_k {top_k} exceeds the head's draft vocabulary of {self.config.draft_vocab_size}")
         self._reserve(self.length + depth * top_k)
+        self.forward_seconds = 0.0
         beam = self._first_beam(top_k)
         scores, tokens, chosen = [beam.scores_k], [beam.tokens_k], list[Tensor]()
         for level in range(depth):

@@ -13,17 +13,27 @@ from trimtab.speculation.engine.tree import Tree
 
 @dataclass
 class Seconds:
-    """Where a round's time went. ``draft`` and ``verify`` are the two models' forwards; ``rest`` is all that is neither
-    (trees, masks, acceptance, bookkeeping), but for the ``policy``'s own decision."""
+    """Where a round's time went: the head's ``draft``, the target's ``verify``, the ``policy``'s own decision, and the
+    ``rest`` (cutting the tree, masks, acceptance, bookkeeping).
+
+    ``select`` is the part of ``draft`` that is not the head's forwards: choosing beams, building masks (on an accelerator
+    it overlaps with them, and is 0).
+    """
 
     draft: float = 0.0
     verify: float = 0.0
     policy: float = 0.0
     rest: float = 0.0
+    select: float = 0.0
 
     @property
     def total(self) -> float:
         return self.draft + self.verify + self.policy + self.rest
+
+    @property
+    def outside(self) -> float:
+        """All but the two models' forwards."""
+        return self.select + self.policy + self.rest
 
 
 @dataclass(frozen=True)

@@ -260,8 +260,11 @@ class Speculator:
             return root_only(loop.root), None, Seconds(draft=extending, policy=deciding, rest=clock.lap())
         pool = self.drafter.pool(shape.depth, shape.top_k)
         drafting = clock.lap()
+        select = 0.0 if clock.overlaps else drafting - self.drafter.forward_seconds
         tree = cut(pool, shape.drafted, loop.root)
-        return tree, shape, Seconds(draft=extending + drafting, policy=deciding, rest=clock.lap())
+        seconds = Seconds(draft=extending + drafting, policy=deciding, select=select)
+        seconds.rest = clock.lap()
+        return tree, shape, seconds
 
     def _commit(
         self, loop: _Loop, tree: Tree, path: list[int], root: int, logits: Tensor, features: Tensor
@@ -316,11 +319,11 @@ class _Clock:
     """Laps of wall time; on a GPU, of finished work."""
 
     def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == "cuda"
+        self.overlaps = device.type == "cuda"
         self._last = time.perf_counter()
 
     def lap(self) -> float:
-        if self._cuda:
+        if self.overlaps:
             torch.cuda.synchronize()
         now = time.perf_counter()
         seconds, self._last = now - self._last, now

@@ -1,0 +1,152 @@
+"""What happened in each turn of an evaluation, and how far from the oracle? Its rounds laid along the text, and priced.
+
+Decodes are brought into the replay's currency: each round that was really made costs what the cost model says of its
+tree and context, so that a busy moment of the machine is not taken for a bad choice. The policy's own decisions are
+charged as they were timed. The prompt's forward is the same for all, and left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trimtab.speculation import oracle
+from trimtab.speculation.actions import TreeShape
+from trimtab.speculation.costs import CostModel
+from trimtab.speculation.engine.generation import Round
+from trimtab.speculation.race import Turn, Written
+from trimtab.speculation.replay import PromptReplay
+
+if TYPE_CHECKING:
+    from trimtab.speculation.evaluation import Evaluation
+
+POLICY, STATIC = "eagle-policy", "eagle-best-static"
+
+
+@dataclass(frozen=True)
+class Span:
+    """One round in the text: where it began, its tree (None: no drafting), and the tokens it committed."""
+
+    position: int
+    shape: TreeShape | None
+    tokens: int
+
+
+@dataclass(frozen=True)
+class TurnView:
+    """One turn: the policy's rounds and the oracle's, and the time per token over the oracle's (1 is the oracle's)."""
+
+    turn: Turn
+    policy: list[Span]
+    oracle: list[Span]
+    policy_over_oracle: float
+    static_over_oracle: float
+
+
+def spans(rounds: Iterable[Round], tokens: int) -> list[Span]:
+    """Rounds laid along a text of ``tokens`` tokens, the first of which came from the prompt's forward."""
+    laid: list[Span] = []
+    position = 0
+    for made in rounds:
+        committed = min(made.accepted + 1, tokens - 1 - position)
+        if committed < 1:
+            break
+        laid.append(Span(position, made.shape, committed))
+        position += committed
+    return laid
+
+
+class Prices:
+    """What rounds cost by the cost model, each tree looked up once."""
+
+    def __init__(self, costs: CostModel) -> None:
+        self._costs = costs
+        self._lines: dict[TreeShape | None, tuple[float, float]] = {None: costs.plain}
+
+    def seconds(self, shape: TreeShape | None, context_tokens: int) -> float:
+        """Seconds of one round. Raises ValueError (``Knots.check``)."""
+        if shape not in self._lines:
+            base, slope = self._costs.line_A([shape])
+            self._lines[shape] = float(base[0]), float(slope[0])
+        base, slope = self._lines[shape]
+        return base + slope * context_tokens
+
+    def of(self, laid: Sequence[Span], prompt_tokens: int) -> float:
+        """Seconds of all rounds of a decode."""
+        return sum(self.seconds(span.shape, prompt_tokens + span.position) for span in laid)
+
+
+def rounds_of(written: Written) -> list[Round]:
+    """The rounds of one decode by this engine."""
+    return written.generation.rounds if written.generation else []
+
+
+def _replayed(replay: PromptReplay, decode: oracle.Decode, shapes: Sequence[TreeShape]) -> list[Span]:
+    """A replayed decode, laid along its text."""
+    laid: list[Span] = []
+    position = 0
+    for action in decode.actions:
+        onward = int(replay.next_PA[position, action])
+        laid.append(Span(position, shapes[action], onward - position))
+        position = onward
+    return laid
+
+
+def views(evaluation: Evaluation) -> list[TurnView]:
+    """Every turn whose text has a round in it, in the order of the evaluation.
+
+    Raises ValueError where a turn is not in the evaluation's replay table.
+    """
+    table, prices = evaluation.table, Prices(evaluation.costs)
+    replays = {prompt.task: prompt for prompt in table.prompts}
+    missing = [turn.task for turn in evaluation.turns if turn.task not in replays]
+    if missing:
+        raise ValueError(f"the replay table lacks {', '.join(missing)}: build it from the prompts that were decoded")
+    static = table.actions.index(evaluation.best_static)
+    made: list[TurnView] = []
+    for turn, written in zip(evaluation.turns, evaluation.entry(POLICY).first_T, strict=True):
+        replay = replays[turn.task]
+        if replay.positions < 1 or len(written.tokens) < 2:
+            continue
+        (priced,) = oracle.price(table.where(lambda prompt, own=replay: prompt is own), evaluation.costs)
+        best, rounds = oracle.oracle(priced), rounds_of(written)
+        laid = spans(rounds, len(written.tokens))
+        seconds = prices.of(laid, len(turn.ids)) + sum(made_.seconds.policy for made_ in rounds[: len(laid)])
+        floor = best.seconds / best.tokens
+        made.append(
+            TurnView(
+                turn,
+                laid,
+                _replayed(replay, best, table.actions),
+                seconds / (len(written.tokens) - 1) / floor,
+                oracle.static(priced, static).seconds / replay.positions / floor,
+            )
+        )
+    return made
+
+
+def predicted_over_measured(evaluation: Evaluation, name: str) -> float:
+    """The cost model's seconds for a contender's rounds over those that were timed, decisions left out of both."""
+    prices, predicted, measured = Prices(evaluation.costs), 0.0, 0.0
+    for turn, written in zip(evaluation.turns, evaluation.entry(name).first_T, strict=True):
+        rounds = rounds_of(written)
+        laid = spans(rounds, len(written.tokens))
+        predicted += prices.of(laid, len(turn.ids))
+        measured += sum(made.seconds.total - made.seconds.policy for made in rounds[: len(laid)])
+    return predicted / measured
+
+
+def differing_turns(evaluation: Evaluation) -> int:
+    """Turns in which not all contenders wrote the same tokens (near-ties flip in bfloat16)."""
+    texts_T = zip(*([tuple(w.tokens) for w in entry.first_T] for entry in evaluation.entries), strict=True)
+    return sum(len(set(texts)) > 1 for texts in texts_T)
+
+
+def chosen(evaluation: Evaluation, name: str) -> dict[TreeShape | None, tuple[int, float]]:
+    """The trees of a contender: how many rounds had each, and the mean drafted tokens accepted; most frequent first."""
+    accepted: dict[TreeShape | None, list[int]] = {}
+    for made in evaluation.entry(name).rounds:
+        accepted.setdefault(made.shape, []).append(made.accepted)
+    ordered = sorted(accepted.items(), key=lambda item: -len(item[1]))
+    return {shape: (len(counts), sum(counts) / len(counts)) for shape, counts in ordered}
