@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -46,7 +47,7 @@ SERIES = tuple(name for name in COLOURS if re.fullmatch(r"s\d", name))
 MARKERS = {"o": "●", "^": "▲", "s": "■", "D": "◆", "v": "▼", "P": "✚"}
 """Matplotlib's markers and the characters that stand for them in a legend."""
 
-_PLOT = {
+_PLOT: dict[str, Any] = {
     "svg.fonttype": "path",
     "text.parse_math": False,
     "font.size": 10,
@@ -162,7 +163,7 @@ def table(
 
 def explained(terms: Mapping[str, object]) -> Html:
     """Terms and what they mean."""
-    return element("dl", *(element("dt", term) + element("dd", meaning) for term, meaning in terms.items()))
+    return element("dl", *(join((element("dt", term), element("dd", meaning))) for term, meaning in terms.items()))
 
 
 def legend(entries: Sequence[tuple[str, str, object]]) -> Html:
@@ -211,7 +212,8 @@ def draw(name: str, title: str, paint: Callable[[Figure], None], *, inches: tupl
     ``name`` keeps this plot's identifiers apart from those of others on the page; ``title`` says to those who cannot
     see it what it shows.
     """
-    with rc_context({**_PLOT, "svg.hashsalt": name}):
+    settings: Any = {**_PLOT, "svg.hashsalt": name}
+    with rc_context(settings):
         canvas = Figure(figsize=inches)
         canvas.patch.set_alpha(0)
         paint(canvas)

@@ -48,7 +48,7 @@ class PositionFeatures:
         """The width of the head's state that the projection expects; None where there is no projection."""
         return None if self.projection_HK is None else self.projection_HK.shape[0]
 
-    @cached_property
+    @property
     def names(self) -> list[str]:
         """The name of each feature, in order."""
         projected = 0 if self.projection_HK is None else self.projection_HK.shape[1]

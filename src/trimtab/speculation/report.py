@@ -143,7 +143,7 @@ _COLUMNS = {
 def _comparison(evaluation: Evaluation) -> Html:
     rows = [_row(row) for row in evaluation.rows()]
     kinds = ["aside" if _replayed(row) else "chosen" if row["name"] == POLICY else None for row in evaluation.rows()]
-    return table(tuple(_COLUMNS), rows, words=(0, 8), classes=kinds) + explained(_COLUMNS)
+    return join((table(tuple(_COLUMNS), rows, words=(0, 8), classes=kinds), explained(_COLUMNS)))
 
 
 def _replayed(row: Mapping[str, Any]) -> bool:
@@ -192,7 +192,8 @@ def _categories(evaluation: Evaluation) -> Html:
         f"(none is given below {FEWEST_TURNS}), and they are not corrected for being several: the verdict is that over "
         "all turns. τ counts the tokens that a round commits."
     )
-    return element("h3", "By category") + table((*columns, "τ, best static", "τ, policy"), rows) + paragraph(said)
+    made = table((*columns, "τ, best static", "τ, policy"), rows)
+    return join((element("h3", "By category"), made, paragraph(said)))
 
 
 def _category(evaluation: Evaluation, category: str) -> tuple[object, ...]:
@@ -271,7 +272,7 @@ def _trees_table(evaluation: Evaluation) -> Html:
         "promised most, so that these means do not compare trees with one another."
     )
     columns = ("tree", "share of rounds", "accepted")
-    return element("h3", "Trees of the policy") + table(columns, rows) + paragraph(said)
+    return join((element("h3", "Trees of the policy"), table(columns, rows), paragraph(said)))
 
 
 def _speeds_and_distances(evaluation: Evaluation, seen: list[TurnView]) -> Html:

@@ -62,10 +62,12 @@ class Prices:
 
     def __init__(self, costs: CostModel) -> None:
         self._costs = costs
-        self._lines: dict[TreeShape | None, tuple[float, float]] = {None: costs.plain}
+        self._lines: dict[TreeShape, tuple[float, float]] = {}
 
     def seconds(self, shape: TreeShape | None, context_tokens: int) -> float:
         """Seconds of one round. Raises ValueError (``Knots.check``)."""
+        if shape is None:
+            return self._costs.plain_seconds(context_tokens)
         if shape not in self._lines:
             base, slope = self._costs.line_A([shape])
             self._lines[shape] = float(base[0]), float(slope[0])

@@ -24,7 +24,7 @@ def context_tokens(model: PreTrainedModel) -> int:
     """The longest sequence that the model can attend over in full (its sliding window, where it has one)."""
     config: Any = model.config.get_text_config()
     limit = int(config.max_position_embeddings)
-    window = getattr(config, "sliding_window", None)
+    window: Any = getattr(config, "sliding_window", None)
     slides = window is not None and getattr(config, "use_sliding_window", True)
     return min(limit, int(window)) if slides else limit
 
