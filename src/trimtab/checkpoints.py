@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -107,6 +107,15 @@ def _errno(error: Exception) -> int:
         return error.errno
     told = re.search(r"os error (\d+)", str(error))
     return int(told[1]) if told else errno.EIO
+
+
+class Keeper(Protocol):
+    """Where a training keeps its checkpoints: a folder of its own (``Checkpoints``), or a run."""
+
+    def latest(self) -> Checkpoint | None: ...
+    def write(
+        self, step: int, arrays: Mapping[str, Any], state: Mapping[str, Plain], bookkeeping: Bookkeeping, /
+    ) -> Path: ...
 
 
 class Checkpoints:

@@ -37,6 +37,7 @@ COLOURS = {
     "s3": ("#b0558a", "#eb9fcb"),
     "s4": ("#a87900", "#f0cf4a"),
     "s5": ("#6b7380", "#a8b0bb"),
+    "pale": ("#b5d3e6", "#23465c"),
 }
 """Name -> its colour on a light page, and on a dark one."""
 
@@ -87,18 +88,21 @@ p,dl,ul{margin:.5rem 0;max-width:46rem}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}
 th,td{padding:.35rem .75rem .35rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--faint)}
 thead th{vertical-align:bottom;color:var(--muted);font-weight:600}
-tbody th{font-weight:600;white-space:nowrap}
-.number{text-align:right;white-space:nowrap}
+tbody th{font-weight:600;min-width:8.5rem}
+.number{text-align:right}td.number{white-space:nowrap}
 .tag{font-weight:400;font-size:.75rem;color:var(--muted);border:1px solid var(--faint);border-radius:.6rem;padding:0 .4rem}
 tr.aside td,tr.aside th{color:var(--muted);font-weight:400}
 tr.chosen th,tr.chosen td{background:var(--card)}
+dl{font-size:.9rem;display:grid;column-gap:1rem;grid-template-columns:1fr;max-width:54rem}
 dt{font-weight:600;margin-top:.4rem}dd{margin:0}
+@media(min-width:48rem){dl{grid-template-columns:fit-content(16rem) 1fr;row-gap:.35rem}dt{margin:0}}
 .figures{display:grid;gap:1.5rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr))}
+.figures.small{grid-template-columns:repeat(auto-fit,minmax(min(100%,17rem),1fr))}
 figure{margin:.75rem 0;max-width:34rem;min-width:0}
 figure svg{width:100%;height:auto;display:block}
 figure svg *{stroke-linejoin:round;stroke-linecap:butt}
 figcaption{font-size:.9rem}figcaption b{color:var(--ink)}
-.key{margin-right:1rem;white-space:nowrap;color:var(--ink)}
+.keys{display:flex;flex-wrap:wrap;column-gap:1rem;font-size:.9rem}
 """
 
 
@@ -168,9 +172,8 @@ def explained(terms: Mapping[str, object]) -> Html:
 
 def legend(entries: Sequence[tuple[str, str, object]]) -> Html:
     """A plot's legend: (colour's name, sign, label) each. It is text, so that any script can be read."""
-    return element(
-        "div", *(element("span", _sign(colour, sign), " ", label, class_="key") for colour, sign, label in entries)
-    )
+    signs = (element("span", _sign(colour, sign), " ", label) for colour, sign, label in entries)
+    return element("div", *signs, class_="keys")
 
 
 def _sign(colour: str, sign: str) -> Html:
@@ -182,9 +185,9 @@ def figure(plot: Html, caption: object, key: Html | None = None) -> Html:
     return element("figure", key or Html(), plot, element("figcaption", caption))
 
 
-def figures(made: Iterable[Html]) -> Html:
-    """Figures side by side, or below one another where the screen is narrow."""
-    return element("div", *made, class_="figures")
+def figures(made: Iterable[Html], *, small: bool = False) -> Html:
+    """Figures side by side (two, or three ``small`` ones), or below one another where the screen is narrow."""
+    return element("div", *made, class_="figures small" if small else "figures")
 
 
 # -- numbers as people read them ---------------------------------------------------------------------------------------
@@ -213,7 +216,7 @@ def draw(name: str, title: str, paint: Callable[[Figure], None], *, inches: tupl
     see it what it shows.
     """
     settings: Any = {**_PLOT, "svg.hashsalt": name}
-    with rc_context(settings):
+    with rc_context(rc=settings):
         canvas = Figure(figsize=inches)
         canvas.patch.set_alpha(0)
         paint(canvas)

@@ -28,6 +28,9 @@ COSTS: CostModel = replace(
 )
 
 
+Choose = Callable[[oracle.Priced], oracle.Decode]
+
+
 def table(categories: tuple[str, ...], prompts: int) -> ReplayTable:
     """A replay table whose prompts go round the categories."""
     made = synthetic.table(prompts, telling=False)
@@ -44,24 +47,27 @@ def written(priced: oracle.Priced, decode: oracle.Decode, rng: np.random.Generat
         context = PROMPT_TOKENS + position
         base = {part: COSTS.line_A([shapes[action]], [part]) for part in ("draft", "verify", "rest")}
         parts = {part: float(b[0] + s[0] * context) * rng.gamma(200, 1 / 200) for part, (b, s) in base.items()}
-        rounds.append(Round(shapes[action], shapes[action].drafted, accepted, Seconds(**parts, policy=decision_seconds)))
+        rounds.append(
+            Round(shapes[action], shapes[action].drafted, accepted, Seconds(**parts, policy=decision_seconds))
+        )
         position = int(priced.replay.next_PA[position, action])
     seconds = 4e-3 + sum(r.seconds.total for r in rounds)
     tokens = list(range(priced.replay.tokens))
     return Written(tokens, seconds, Generation(tokens, "", rounds, 4e-3, seconds, 0))
 
 
-def entry(name: str, priced: list[oracle.Priced], choose: Callable[[oracle.Priced], oracle.Decode], note: str) -> Entry:
+def entry(name: str, priced: list[oracle.Priced], choose: Choose, note: str) -> Entry:
     """A contender that made ``choose``'s decodes, twice each."""
     rng, cost = np.random.default_rng(len(name)), 6e-5 if name == "eagle-policy" else 0.0
     decodes = [[written(one, choose(one), rng, cost) for _ in range(2)] for one in priced]
     return Entry(name, lambda _turn: Written([], 0.0), note, decodes)
 
 
-def wavering(rng: np.random.Generator, static: int, trust: float) -> Callable[[oracle.Priced], oracle.Decode]:
-    """The oracle's action with the chance ``trust``, else a tree drawn at random (or the best static one)."""
+def wavering(seed: int, static: int, trust: float) -> Choose:
+    """The oracle's action with the chance ``trust``, else the static one or one drawn; the same ones for each task."""
 
     def decode(one: oracle.Priced) -> oracle.Decode:
+        rng = np.random.default_rng([seed, *one.replay.task.encode()])
         _, best = oracle.shortest(one.seconds_PA, one.replay.next_PA)
         drawn = rng.integers(len(synthetic.SHAPES), size=len(best))
         others = np.where(rng.random(len(best)) < 0.6, static, drawn)
@@ -78,11 +84,11 @@ def evaluation(
     priced = oracle.price(replays, COSTS)
     best, default = oracle.best_static(priced), replays.actions.index(EAGLE_DEFAULT)
     static: TreeShape = replays.actions[best]
-    steered = wavering(np.random.default_rng(1), best, trust)
+    steered = wavering(1, best, trust)
     entries = [
         entry("eagle-default", priced, lambda one: oracle.static(one, default), str(EAGLE_DEFAULT)),
         entry("eagle-best-static", priced, lambda one: oracle.static(one, best), f"{static}, best on training"),
-        entry("cost-model-greedy", priced, wavering(np.random.default_rng(2), best, 0.4), "closed form"),
+        entry("cost-model-greedy", priced, wavering(2, best, 0.4), "closed form"),
         entry("eagle-policy", priced, steered, "PPO on replay"),
     ]
     mine, fixed = entries[3], entries[1]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from trimtab.speculation.actions import TreeShape, menu
 from trimtab.speculation.engine.generation import RoundState
@@ -282,6 +282,21 @@ def test_an_interrupted_build_goes_on(pair: Speculator, tmp_path: Path) -> None:
     assert same(resumed, build(pair, prompts, MENU[:4], 6, Confidence()))
     with pytest.raises(ValueError, match="another build"):
         build(pair, prompts, MENU[:5], 6, Confidence(), folder=tmp_path)
+
+
+def test_the_second_turn_is_answered_after_the_first_greedy_answer(trained: Speculator, shared: Path) -> None:
+    tokenizer: Any = AutoTokenizer.from_pretrained(shared / "golden" / "eagle" / "trained" / "base")
+    tokenizer.chat_template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + '\n' }}{% endfor %}"
+    chat = Speculator(trained.model, trained.head, tokenizer)
+    given = Conversation("chat", "code", ["import os", "and sys"])
+    table = build(chat, [given, Conversation("single", "code", ["import os"])], MENU[:4], 12, Confidence())
+    first = [{"role": "user", "content": "import os"}]
+    answer = chat.generate(first, 12, shape=None)
+    second = [*first, {"role": "assistant", "content": answer.text}, {"role": "user", "content": "and sys"}]
+    assert [prompt.task for prompt in table.prompts] == ["chat/turn1", "chat/turn2", "single"]
+    assert table.prompts[0].tokens == len(answer.tokens)
+    assert table.prompts[1].context_P[0] == len(chat.encode(second))
+    np.testing.assert_array_equal(table.prompts[0].accepted_PA, table.prompts[2].accepted_PA)
 
 
 def test_bad_input_is_refused(pair: Speculator) -> None:

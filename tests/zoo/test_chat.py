@@ -73,7 +73,7 @@ def test_training_learns_and_resumes_exactly(tmp_path: Path) -> None:
         assert torch.equal(one, other)
     saved, tokenizer = load_model(tmp_path / "whole" / "model")
     assert saved.dtype == torch.bfloat16
-    assert len(tokenizer) == 320
+    assert len(tokenizer) <= 320
 
 
 def test_windows_follow_the_recipe() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 ZOO = Path(__file__).parents[1] / "zoo" / "weights"
 
@@ -21,6 +24,19 @@ def resolve(name: str | Path) -> str | Path:
         known = ", ".join(f"zoo:{entry.name}" for entry in sorted(ZOO.iterdir()) if entry.is_dir())
         raise ValueError(f"{name} is not in the embedded zoo; it holds {known or 'nothing'}")
     return path
+
+
+@contextmanager
+def _quiet(wanted: bool) -> Generator[None]:
+    """Without transformers' progress bar: reading a local file is over before it is seen; a download is not."""
+    shown = logging.is_progress_bar_enabled()
+    if wanted:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def embedding_weight(model: PreTrainedModel) -> Tensor:
@@ -63,7 +79,10 @@ def load_model(
     path = resolve(name)
     if isinstance(dtype, str) and dtype != "auto":
         dtype = getattr(torch, dtype)
-    model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, **{"attn_implementation": "sdpa", **options})
+    with _quiet(Path(path).is_dir()):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path, dtype=dtype, **{"attn_implementation": "sdpa", **options}
+        )
     if device is not None:
         model = model.to(device)
     tokenizer = AutoTokenizer.from_pretrained(path)

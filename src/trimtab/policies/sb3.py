@@ -21,7 +21,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from trimtab import randomness
-from trimtab.checkpoints import Bookkeeping, Checkpoint, Checkpoints
+from trimtab.checkpoints import Bookkeeping, Checkpoint, Keeper
 from trimtab.policies.mlp import MLP
 from trimtab.types import Metrics
 
@@ -131,7 +131,7 @@ def train_ppo(
     *,
     seed: int = 0,
     log: Log | None = None,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Keeper | None = None,
     judge: Judge | None = None,
     prepare: Callable[[ActorCriticPolicy], None] | None = None,
 ) -> ActorCriticPolicy:
@@ -164,9 +164,7 @@ def train_ppo(
 class _Keeper(BaseCallback):
     """Between two rollouts: log, judge, checkpoint."""
 
-    def __init__(
-        self, settings: PPOSettings, log: Log | None, checkpoints: Checkpoints | None, judge: Judge | None
-    ) -> None:
+    def __init__(self, settings: PPOSettings, log: Log | None, checkpoints: Keeper | None, judge: Judge | None) -> None:
         super().__init__()
         self.settings, self.log, self.checkpoints, self.judge = settings, log, checkpoints, judge
         self.best: MLP | None = None

@@ -24,7 +24,7 @@ from trimtab.speculation.engine.speculator import Prompt, Speculator
 _NEW_TOKENS = 64
 _PLAIN_TOKENS = 24
 _PLAIN_EVERY = 4
-_FEWEST_ROUNDS_PER_TREE = 2
+_FEWEST_ROUNDS_PER_SIZE = 5
 _FEWEST_DECODES = 6
 
 
@@ -71,15 +71,18 @@ class _Log:
         for number, record in enumerate(generation.rounds[1:], start=1):
             self.plain.append((prompt_tokens + number, record.seconds.total))
 
+    def fewest_rounds(self, actions: Sequence[TreeShape]) -> int:
+        """Rounds with the rarest of the actions' values of total_tokens and top_k: each is a knot of the fit."""
+        sizes = {(name, getattr(action, name)) for action in actions for name in ("total_tokens", "top_k")}
+        return min(sum(getattr(shape, name) == value for shape in self.shapes) for name, value in sizes)
+
     def model(self, on: dict[str, Any]) -> CostModel:
         """The cost model of all that was timed."""
         measured = Measured(self.shapes, *np.array(self.rows).T)
         plain = line(*zip(*self.plain, strict=True))
         model = fit(measured, plain, (0.0, 0.0), on)
-        shapes, known = [entry[2] for entry in self.prefill], set(self.shapes)
-        usable = [index for index, shape in enumerate(shapes) if index and shape in known]
-        context, seconds = np.array([self.prefill[index][:2] for index in usable]).T
-        base, slope = model.line_A([shapes[index] for index in usable], parts=["draft"])
+        context, seconds = np.array([entry[:2] for entry in self.prefill[1:]]).T  # the very first one warms up
+        base, slope = model.line_A([entry[2] for entry in self.prefill[1:]], parts=["draft"])
         return replace(model, prefill=line(context, np.maximum(seconds - base - slope * context, 1e-9)))
 
 
@@ -97,7 +100,7 @@ def calibrate(
 
     ``contexts``: so many tokens of other prompts are put before a prompt (0: none), so that costs are known over a
     range of lengths. ``progress`` receives the fraction of the time that is over. Raises ValueError where menu or
-    prompts are empty, or where the time did not suffice for two rounds with each tree on average, and six decodes.
+    prompts are empty, or where the time did not suffice for six decodes and a few rounds with every size of the menu.
     """
     if not actions or not prompts:
         raise ValueError(f"calibration needs trees and prompts: got {len(actions)} trees and {len(prompts)} prompts")
@@ -109,16 +112,19 @@ def calibrate(
     while (spent := time.perf_counter() - started) < budget_seconds:
         if progress:
             progress(spent / budget_seconds)
-        extra = int(contexts[number % len(contexts)])
+        prompt = ids[int(draw.integers(len(ids)))]
+        room = speculator.context_tokens - len(prompt) - _NEW_TOKENS
+        extra = max(0, min(int(contexts[number % len(contexts)]), room))
         start = int(draw.integers(max(1, len(before) - extra)))
-        prompt = before[start : start + extra] + ids[int(draw.integers(len(ids)))]
+        prompt = before[start : start + extra] + prompt
         _decode(speculator, prompt, deck, log, plain=number % _PLAIN_EVERY == 0)
         number += 1
-    needed = _FEWEST_ROUNDS_PER_TREE * len(deck.actions)
-    if len(log.rows) < needed or number < _FEWEST_DECODES:
+    fewest = log.fewest_rounds(deck.actions)
+    if fewest < _FEWEST_ROUNDS_PER_SIZE or number < _FEWEST_DECODES:
         raise ValueError(
-            f"{budget_seconds:g} s gave {number} decodes and {len(log.rows)} rounds, too few for {len(deck.actions)} "
-            f"trees (expected at least {_FEWEST_DECODES} and {needed}): raise budget_seconds, or calibrate over fewer"
+            f"{budget_seconds:g} s gave {number} decodes and {fewest} rounds with the rarest size of {len(deck.actions)} "
+            f"trees (expected at least {_FEWEST_DECODES} and {_FEWEST_ROUNDS_PER_SIZE}): raise budget_seconds, or "
+            "calibrate over fewer trees"
         )
     return log.model(_measured_on(speculator, len(log.rows)))
 

@@ -6,11 +6,11 @@ everywhere, gives each tree's mean worth in each bin. The tree chosen is
 
     argmax_a  E[worth | confidence, recent, a] - seconds(a, context)
 
-The tokens that a tree commits are worth the seconds that the best static tree would have taken over them: S(p) -
-S(next), with S(p) its seconds from position p to the end. This is one step of policy improvement over the best static
-tree (rollout; Bertsekas, Tsitsiklis and Wu 1997). Worth counted in tokens, E[tokens] / seconds as in OPT-Tree (arXiv:2406.17276)
-and SmartSpec (arXiv:2406.14066), is slower: rounds end where drafting fails, so where a tree lands matters, not only
-how far.
+The tokens that a tree commits are worth the seconds that the best static tree would have taken over them,
+S(p) - S(next), with S(p) its seconds from position p to the end. This is one step of policy improvement over the best
+static tree (rollout; Bertsekas, Tsitsiklis and Wu 1997). Worth counted in tokens, E[tokens] / seconds as in OPT-Tree
+(arXiv:2406.17276) and SmartSpec (arXiv:2406.14066), is slower: rounds end where drafting fails, so where a tree lands
+matters, not only how far.
 """
 
 from __future__ import annotations

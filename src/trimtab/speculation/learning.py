@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from trimtab.checkpoints import Checkpoints
+from trimtab.checkpoints import Keeper
 from trimtab.policies.mlp import MLP
 from trimtab.policies.sb3 import Log, PPOSettings, export_mlp, import_mlp, train_ppo
 from trimtab.speculation.context import FeatureSet, PositionFeatures
@@ -137,7 +137,7 @@ def _warm(task: _Task, start: MLP, settings: LearningSettings, seed: int) -> MLP
 
 
 def _refined(
-    task: _Task, settings: LearningSettings, seed: int, log: Log | None, say: Say, checkpoints: Checkpoints | None
+    task: _Task, settings: LearningSettings, seed: int, log: Log | None, say: Say, checkpoints: Keeper | None
 ) -> MLP:
     """The best policy of the warm start and PPO after it."""
     env = ReplayVecEnv(task.train, task.features, task.objective, settings.decodes, seed)
@@ -169,7 +169,7 @@ def learn(
     widths: Widths | None = None,
     log: Log | None = None,
     say: Say = print,
-    checkpoints: Checkpoints | None = None,
+    checkpoints: Keeper | None = None,
 ) -> TreePolicy:
     """Train a tree policy on ``table``. Deterministic for a seed; with ``checkpoints``, resumable to the same policy.
 

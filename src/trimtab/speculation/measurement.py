@@ -50,11 +50,18 @@ def _texts_said(evaluation: Evaluation) -> str:
 
 
 def _circumstance_rows(evaluation: Evaluation) -> list[tuple[str, str, str]]:
-    here = machine.hardware() | {"date": machine.today(), "commit": machine.commit() or "no checkout"}
-    here |= {f"replay table, {name}": value for name, value in evaluation.table.metadata.items()}
     there = evaluation.costs.measured_on
+    here = machine.hardware() | {"date": machine.today(), "commit": _revision()}
+    here |= {name: there[name] for name in ("device", "dtype") if name in there}  # both are the run's own pair
+    here |= {f"replay table, {name}": value for name, value in evaluation.table.metadata.items()}
     names = list(dict.fromkeys((*here, *there)))
     return [(name.replace("_", " "), _plain(here.get(name)), _plain(there.get(name))) for name in names]
+
+
+def _revision() -> str:
+    """The commit, short."""
+    revision, plus, changes = (machine.commit() or "no checkout").partition("+")
+    return revision[:12] + plus + changes
 
 
 def _plain(value: object) -> str:
@@ -71,8 +78,8 @@ def _warning(evaluation: Evaluation) -> tuple[Html, ...]:
     if not other:
         return ()
     said = (
-        f"The costs were calibrated with other {', '.join(other)} than this evaluation had: replayed numbers, and the "
-        "policy's training, belong to that machine. Calibrate and train again here."
+        f"Calibration and evaluation differ in {', '.join(other)}: the replayed numbers, and what the policy was trained "
+        "for, belong to the former. Calibrate and train again on this machine, with these settings."
     )
     return (element("div", paragraph(said), class_="verdict fair"),)
 

@@ -56,11 +56,14 @@ def ratios(rates: Sequence[Rate]) -> Html:
     return draw("ratios", "Speed of each contender over the best static tree's", paint, inches=(5.0, height))
 
 
-def _steps(axes: Axes, laid: Sequence[Span], colour: str, width: float, style: str) -> None:
+def _edges(laid: Sequence[Span]) -> list[int]:
+    return [*(span.position for span in laid), laid[-1].position + laid[-1].tokens]
+
+
+def _steps(axes: Axes, laid: Sequence[Span], colour: str, width: float) -> None:
     """The sizes of the trees, each over the tokens that its round committed; without drafting the size is 1."""
-    edges = [*(span.position for span in laid), laid[-1].position + laid[-1].tokens]
     sizes = [1 if span.shape is None else span.shape.total_tokens for span in laid]
-    axes.stairs(sizes, edges, baseline=None, color=colour, linewidth=width, linestyle=style)
+    axes.stairs(sizes, _edges(laid), baseline=None, color=colour, linewidth=width)
 
 
 def trees(name: str, view: TurnView) -> Html:
@@ -68,12 +71,10 @@ def trees(name: str, view: TurnView) -> Html:
 
     def paint(canvas: Figure) -> None:
         axes = canvas.subplots()
-        for span in view.policy:
-            axes.bar(
-                span.position, span.tokens - 0.9, span.tokens, 0.9, align="edge", color=PAINT[POLICY_COLOUR], alpha=0.3
-            )
-        _steps(axes, view.oracle, PAINT[ORACLE_COLOUR], 1.0, "-")
-        _steps(axes, view.policy, PAINT[POLICY_COLOUR], 1.6, "-")
+        committed = [span.tokens for span in view.policy]
+        axes.stairs(committed, _edges(view.policy), baseline=0.9, fill=True, color=PAINT["pale"])
+        _steps(axes, view.oracle, PAINT[ORACLE_COLOUR], 1.0)
+        _steps(axes, view.policy, PAINT[POLICY_COLOUR], 1.6)
         axes.set_yscale("log", base=2)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
@@ -82,7 +83,9 @@ def trees(name: str, view: TurnView) -> Html:
         axes.set_xlabel("position in the text (tokens)")
         axes.set_ylabel("tree, committed (tokens)")
 
-    return draw(name, "Size of the trees drafted over one text, by the policy and by the oracle", paint)
+    return draw(
+        name, "Size of the trees drafted over one text, by the policy and by the oracle", paint, inches=(3.8, 2.6)
+    )
 
 
 def speeds(
@@ -127,7 +130,7 @@ def distances(views: Sequence[TurnView]) -> Html:
         axes.axhline(1.0, color=PAINT[ORACLE_COLOUR], linewidth=1.2)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=False, axis="x")
-        axes.set_xlabel("turns, sorted by the best static tree's")
+        axes.set_xlabel("turns, sorted by the best static tree's time")
         axes.set_ylabel("time / oracle's time")
 
     return draw("distances", "Time per token over the oracle's, for each turn", paint, inches=(5, 4.4))

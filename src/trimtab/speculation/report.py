@@ -5,6 +5,7 @@ Every number stands beside a sentence that says what it is; what was replayed or
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
 
 def _circumstances(evaluation: Evaluation) -> Html:
     hardware = machine.hardware()
-    device = ", ".join(hardware["accelerators"]) or f"{hardware['processor']}, {hardware['threads']} threads"
+    device = ", ".join(hardware["accelerators"]) or f"{hardware['processor']} (threads: {hardware['threads']})"
     tokens = int(evaluation.entry(POLICY).tokens_T.sum())
     said = f"{machine.today()}. {len(evaluation.turns)} turns, {tokens} new tokens, decoded greedily on {device}."
     return paragraph(said, class_="muted")
@@ -135,15 +136,43 @@ _COLUMNS = {
     "The oracle knows beforehand where drafts will fail; no policy can.",
     "policy overhead": "The share of the rounds' time that went into deciding on trees.",
     "identical text": "The share of texts that, in float32, are token for token those of plain greedy decoding.",
-    "what it is": "A tree is (total tokens, depth, top_k): its nodes, the root included; how often the beam was "
-    "expanded; and the beam's width.",
 }
 
 
 def _comparison(evaluation: Evaluation) -> Html:
-    rows = [_row(row) for row in evaluation.rows()]
-    kinds = ["aside" if _replayed(row) else "chosen" if row["name"] == POLICY else None for row in evaluation.rows()]
-    return join((table(tuple(_COLUMNS), rows, words=(0, 8), classes=kinds), explained(_COLUMNS)))
+    rows = evaluation.rows()
+    kinds = ["aside" if _replayed(row) else "chosen" if row["name"] == POLICY else None for row in rows]
+    said = (
+        "A tree is written (total tokens, depth, top_k): its nodes, the root included; how often the beam of candidates "
+        "was expanded; and the beam's width."
+    )
+    contenders = {row["name"]: _contender(row) for row in rows}
+    return join(
+        (
+            table(tuple(_COLUMNS), [_row(row) for row in rows], classes=kinds),
+            explained(_COLUMNS),
+            element("h3", "The contenders"),
+            explained(contenders),
+            paragraph(said),
+        )
+    )
+
+
+_CONTENDERS = {
+    "eagle-default": "The tree that EAGLE publishes, throughout.",
+    "eagle-best-static": "One tree throughout: the one that is fastest on the training prompts. The baseline to beat.",
+    "cost-model-greedy": "A rule without learning: each round, the tree of the largest expected worth at its cost.",
+    "eagle-policy": "The learned policy: each round, a tree by the features of the decoding state.",
+    "best-static-per-prompt": "For each prompt the one tree that is the fastest for it.",
+    "clairvoyant": "Each round, the tree of most tokens per second in that round.",
+    "oracle": "The fastest sequence of trees that there is: a shortest path over the text.",
+}
+
+
+def _contender(row: Mapping[str, Any]) -> str:
+    """What a row is, and its own note."""
+    meaning, note = _CONTENDERS.get(row["name"], ""), str(row["note"]).removeprefix("replayed: ")
+    return f"{meaning} Here: {note}." if note else meaning
 
 
 def _replayed(row: Mapping[str, Any]) -> bool:
@@ -151,7 +180,7 @@ def _replayed(row: Mapping[str, Any]) -> bool:
 
 
 def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
-    name, note = row["name"], str(row["note"])
+    name = row["name"]
     low, high, tau, same = row["low"], row["high"], row["tau"], row["identical_text_float32"]
     return (
         join((name, " ", element("span", "replayed", class_="tag"))) if _replayed(row) else name,
@@ -162,7 +191,6 @@ def _row(row: Mapping[str, Any]) -> tuple[object, ...]:
         percent(row["share_of_oracle_gain"]),
         percent(row["policy_overhead"], 2),
         percent(same, 1),
-        note.removeprefix("replayed: "),
     )
 
 
@@ -188,9 +216,9 @@ def _categories(evaluation: Evaluation) -> Html:
         "95 % interval",
     )
     said = (
-        "The same comparison within each category of prompts. These intervals are wider, as each rests on fewer turns "
-        f"(none is given below {FEWEST_TURNS}), and they are not corrected for being several: the verdict is that over "
-        "all turns. τ counts the tokens that a round commits."
+        "The same comparison within each category of prompts. Each of these intervals rests on few turns (none is given "
+        f"below {FEWEST_TURNS}), and they are not corrected for being several: the verdict is that over all turns. τ "
+        "counts the tokens that a round commits."
     )
     made = table((*columns, "τ, best static", "τ, policy"), rows)
     return join((element("h3", "By category"), made, paragraph(said)))
@@ -227,7 +255,7 @@ def _trees(evaluation: Evaluation, seen: list[TurnView]) -> tuple[Html, ...]:
     key = legend(
         (
             (plots.POLICY_COLOUR, "━", "policy's tree"),
-            (plots.POLICY_COLOUR, "▒", "tokens that its round committed"),
+            ("pale", "█", "tokens that its round committed"),
             (plots.ORACLE_COLOUR, "━", "oracle's tree (replayed)"),
         )
     )
@@ -244,7 +272,7 @@ def _trees(evaluation: Evaluation, seen: list[TurnView]) -> tuple[Html, ...]:
         )
         for index, view in enumerate(_shown(seen))
     ]
-    return paragraph(said), key, figures(made), _trees_table(evaluation)
+    return paragraph(said), key, figures(made, small=True), _trees_table(evaluation)
 
 
 def _trees_said(view: TurnView) -> str:
@@ -253,10 +281,14 @@ def _trees_said(view: TurnView) -> str:
 
 
 def _shown(seen: list[TurnView]) -> list[TurnView]:
-    """The first turn of each category; where there are few categories, further turns after them."""
-    first = {view.turn.category: view for view in reversed(seen)}
-    order = [view for view in seen if first[view.turn.category] is view]
-    return [*order, *(view for view in seen if view not in order)][:TREE_PLOTS]
+    """The first turn of each category; where there are fewer categories than plots, the second ones after them."""
+    met: Counter[str] = Counter()
+    ranks: list[int] = []
+    for view in seen:
+        ranks.append(met[view.turn.category])
+        met[view.turn.category] += 1
+    order = sorted(range(len(seen)), key=lambda index: ranks[index])
+    return [seen[index] for index in order[:TREE_PLOTS]]
 
 
 def _trees_table(evaluation: Evaluation) -> Html:

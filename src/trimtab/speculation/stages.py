@@ -7,12 +7,14 @@ policy/     <- learn        PPO on the replay, exported to a plain perceptron
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from trimtab.checkpoints import Bookkeeping, Checkpoint
 from trimtab.console import print_update, progress_bar, say
+from trimtab.plain import Plain
 from trimtab.policies.sb3 import PPOSettings
 from trimtab.runs import Run
 from trimtab.speculation.actions import TreeShape, menu, named_menu
@@ -95,6 +97,21 @@ def tabulated(recipe: Train, folder: Path, shapes: Sequence[TreeShape], tasks: S
     return table
 
 
+@dataclass(frozen=True)
+class _KeptByRun:
+    """A run as the keeper of a training's checkpoints: resuming then drops the rows that were logged beyond them."""
+
+    run: Run
+
+    def latest(self) -> Checkpoint | None:
+        return self.run.latest_checkpoint()
+
+    def write(
+        self, step: int, arrays: Mapping[str, Any], state: Mapping[str, Plain], _bookkeeping: Bookkeeping, /
+    ) -> Path:
+        return self.run.checkpoint(step, arrays, state)
+
+
 def learned(recipe: Train, run: Run, costs: CostModel, table: ReplayTable) -> TreePolicy:
     """``policy/``, trained on the table unless it is there already."""
     path = run.path / "policy"
@@ -116,7 +133,7 @@ def learned(recipe: Train, run: Run, costs: CostModel, table: ReplayTable) -> Tr
         widths=Widths.of(speculator),
         log=log,
         say=say,
-        checkpoints=run,
+        checkpoints=_KeptByRun(run),
     )
     policy.save(path)
     return policy

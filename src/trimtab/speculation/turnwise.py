@@ -101,29 +101,23 @@ def views(evaluation: Evaluation) -> list[TurnView]:
     Raises ValueError where a turn is not in the evaluation's replay table.
     """
     table, prices = evaluation.table, Prices(evaluation.costs)
-    replays = {prompt.task: prompt for prompt in table.prompts}
+    replays = {priced.replay.task: priced for priced in oracle.price(table, evaluation.costs)}
     missing = [turn.task for turn in evaluation.turns if turn.task not in replays]
     if missing:
         raise ValueError(f"the replay table lacks {', '.join(missing)}: build it from the prompts that were decoded")
     static = table.actions.index(evaluation.best_static)
     made: list[TurnView] = []
     for turn, written in zip(evaluation.turns, evaluation.entry(POLICY).first_T, strict=True):
-        replay = replays[turn.task]
-        if replay.positions < 1 or len(written.tokens) < 2:
+        priced, rounds, tokens = replays[turn.task], rounds_of(written), len(written.tokens)
+        if priced.tokens < 1 or tokens < 2:
             continue
-        (priced,) = oracle.price(table.where(lambda prompt, own=replay: prompt is own), evaluation.costs)
-        best, rounds = oracle.oracle(priced), rounds_of(written)
-        laid = spans(rounds, len(written.tokens))
-        seconds = prices.of(laid, len(turn.ids)) + sum(made_.seconds.policy for made_ in rounds[: len(laid)])
+        laid, best = spans(rounds, tokens), oracle.oracle(priced)
+        seconds = prices.of(laid, len(turn.ids)) + sum(r.seconds.policy for r in rounds[: len(laid)])
         floor = best.seconds / best.tokens
+        fixed = oracle.static(priced, static)
+        followed = _replayed(priced.replay, best, table.actions)
         made.append(
-            TurnView(
-                turn,
-                laid,
-                _replayed(replay, best, table.actions),
-                seconds / (len(written.tokens) - 1) / floor,
-                oracle.static(priced, static).seconds / replay.positions / floor,
-            )
+            TurnView(turn, laid, followed, seconds / (tokens - 1) / floor, fixed.seconds / fixed.tokens / floor)
         )
     return made
 

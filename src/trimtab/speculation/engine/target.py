@@ -25,8 +25,9 @@ def context_tokens(model: PreTrainedModel) -> int:
     config: Any = model.config.get_text_config()
     limit = int(config.max_position_embeddings)
     window: Any = getattr(config, "sliding_window", None)
-    slides = window is not None and getattr(config, "use_sliding_window", True)
-    return min(limit, int(window)) if slides else limit
+    if window is None or not getattr(config, "use_sliding_window", True):
+        return limit
+    return min(limit, int(window))
 
 
 class Target:

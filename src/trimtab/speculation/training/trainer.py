@@ -31,6 +31,8 @@ from trimtab.speculation.training.vocabulary import DraftVocabulary, most_freque
 from trimtab.speculation.training.windows import Windows, pack, suggested_rows
 
 Log = Callable[[int, Metrics], None]
+Resumed = Callable[[int], None]
+"""Told the step to go on with: rows logged beyond it will be logged again."""
 
 
 def head_config(target: PreTrainedModel, recipe: HeadRecipe) -> HeadConfig:
@@ -156,7 +158,7 @@ class HeadTrainer:
             outcomes.append(_detached(self.outcome(part)))
         return {f"held_out/{name}": value for name, value in _metrics(outcomes).items()}
 
-    def run(self, state: Path, log: Log) -> None:
+    def run(self, state: Path, log: Log, resumed: Resumed | None = None) -> None:
         """Train, or go on from ``state``; the held-out windows are checked every tenth line and at the end."""
         settings = self.recipe.fit
 
@@ -166,7 +168,7 @@ class HeadTrainer:
             log(step, {**metrics, "answer_tokens": tokens, **(self.check() if due else {})})
 
         with self.teacher.tapped():
-            fit(self.head, self.loss_of_step, settings, state, log=log_checked)
+            fit(self.head, self.loss_of_step, settings, state, log=log_checked, resumed=resumed)
 
 
 def _compiled(module: nn.Module, wanted: bool) -> Callable[..., tuple[Tensor, ...]]:
@@ -211,7 +213,12 @@ def split(answered: Sequence[Answered], share: float) -> tuple[list[Answered], l
 
 
 def train_on(
-    target: PreTrainedModel, answered: Sequence[Answered], recipe: HeadRecipe, out: Path, log: Log
+    target: PreTrainedModel,
+    answered: Sequence[Answered],
+    recipe: HeadRecipe,
+    out: Path,
+    log: Log,
+    resumed: Resumed | None = None,
 ) -> EagleHead:
     """Train a head on the target's answers (or go on in ``out``), write it to ``out/head``, and return it."""
     learnt, checked = split(answered, recipe.held_out_share)
@@ -231,7 +238,7 @@ def train_on(
     log(0, {"coverage": vocabulary.coverage, "windows": len(used), "window_rows": rows, "tokens": used.answer_tokens})
     out.mkdir(parents=True, exist_ok=True)
     _claim(out / "training.json", {"target": fingerprint(target), "recipe": recipe.fingerprint()})
-    trainer.run(out / "state.safetensors", log)
+    trainer.run(out / "state.safetensors", log, resumed)
     save_head(trainer.head, out / "head")
     return trainer.head
 
@@ -244,6 +251,7 @@ def train_head(
     *,
     log: Log,
     log_answers: Callable[[int, int], None] = lambda _shards, _tokens: None,
+    resumed: Resumed | None = None,
 ) -> EagleHead:
     """The whole way: the target answers ``prompts``, and a head learns from the answers. Resumable at every point.
 
@@ -252,4 +260,4 @@ def train_head(
     """
     head_config(target, recipe)
     answered = answer(target.eval(), prompts, recipe.answers, out / "answers", log=log_answers)
-    return train_on(target, answered, recipe, out, log)
+    return train_on(target, answered, recipe, out, log, resumed)

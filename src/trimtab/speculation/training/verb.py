@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trimtab.console import number, say
 
@@ -105,7 +104,9 @@ class TrainHead:
         asked = prompts(chats, tokenizer, seed=self.seed, max_prompt_tokens=room)
         say(f"{len(asked)} prompts of at most {room} tokens")
         journal = Journal(self.out / "log.jsonl", recipe.answers.tokens, recipe.fit.steps)
-        train_head(target, asked, recipe, self.out, log=journal.step, log_answers=journal.answers)
+        train_head(
+            target, asked, recipe, self.out, log=journal.step, log_answers=journal.answers, resumed=journal.rewind
+        )
         say(f"the head is in {self.out / 'head'}")
 
 
@@ -113,22 +114,26 @@ class Journal:
     """Progress of a head's training: a line on the console, a row of ``path`` (JSON Lines)."""
 
     def __init__(self, path: Path, answer_tokens: int, steps: int) -> None:
-        self._path, self._answer_tokens, self._steps = path, answer_tokens, steps
-        self._began = time.perf_counter()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        from trimtab.lm.training import StepLog
 
-    def _write(self, row: dict[str, Any]) -> None:
-        row["elapsed_seconds"] = time.perf_counter() - self._began
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        self._rows = StepLog(path)
+        self._answer_tokens, self._steps = answer_tokens, steps
+        self._began = time.perf_counter()
+
+    def _elapsed(self) -> dict[str, float]:
+        return {"elapsed_seconds": time.perf_counter() - self._began}
+
+    def rewind(self, step: int) -> None:
+        """Drop the rows of steps after ``step``."""
+        self._rows.rewind(step)
 
     def answers(self, shards: int, tokens: int) -> None:
         """``shards`` files of answers are there, with ``tokens`` answer tokens in all."""
-        self._write({"shards": shards, "answer_tokens": tokens})
+        self._rows(0, {"shards": shards, "answer_tokens": tokens, **self._elapsed()})
         say(f"answers | {tokens} of {self._answer_tokens} tokens")
 
     def step(self, step: int, metrics: dict[str, float]) -> None:
         """Training step ``step`` is done."""
-        self._write({"step": step, **metrics})
+        self._rows(step, {**metrics, **self._elapsed()})
         shown = " | ".join(f"{name} {number(value)}" for name, value in metrics.items())
         say(f"step {step} of {self._steps} | {shown}")
