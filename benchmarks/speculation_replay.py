@@ -17,7 +17,7 @@ from trimtab.console import Table, say
 from trimtab.speculation import oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
 from trimtab.speculation.calibration import calibrate
-from trimtab.speculation.evaluation import bar, prepared_of, settings_of, write_json
+from trimtab.speculation.evaluation import bar, prepared_of, recipe_of, write_json
 from trimtab.speculation.race import Entry, by_engine, race, turns
 from trimtab.speculation.replay_builder import build
 from trimtab.speculation.stages import load_pair, prompts_of
@@ -48,7 +48,7 @@ def shapes_of(menu: list[TreeShape], best: TreeShape) -> list[TreeShape]:
 
 def main(command: Replay) -> None:
     """Predict, measure, compare."""
-    pair, _ = settings_of(command.run_directory)
+    pair = recipe_of(command.run_directory).pair
     prepared = prepared_of(command.run_directory)
     tasks = prompts_of("held_out", command.prompt_count)
     menu = prepared.table.actions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ from speculation import tiny
 from trimtab.speculation import fidelity
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.race import Entry, Turn, Written, by_engine, by_transformers, race
+from trimtab.speculation.race import Entry, Turn, Written, by_engine, by_transformers, race, speed_ratio
 
 TURNS = [Turn("a", "x", [1, 2, 3]), Turn("b", "y", [4, 5]), Turn("c", "x", [6])]
 
@@ -51,6 +52,18 @@ def test_every_decoder_writes_the_same_text() -> None:
     assert entries[0].tau is None
     assert entries[2].tau == 1.0
     assert 0 < entries[3].share("rest") < 1
+
+
+def test_the_turns_of_a_conversation_are_resampled_together() -> None:
+    turns = [Turn("a/turn1", "x", [1]), Turn("a/turn2", "x", [1, 2]), Turn("b", "y", [1]), Turn("c", "y", [1])]
+    entries = [fake([], "one", 0.1), fake([], "two", 0.2)]
+    race(entries, turns)
+    whole = speed_ratio(entries[0], entries[1], turns)
+    assert whole.estimate == whole.low == whole.high == pytest.approx(2.0)
+    entries[1].decodes_TR[1] = [Written([0, 0], 8.0)]  # a's second turn alone is slow
+    assert speed_ratio(entries[0], entries[1], turns).estimate == pytest.approx((0.2 + 8.0 + 0.4) / 0.7)
+    others = speed_ratio(entries[0], entries[1], turns, np.array([False, False, True, True]))
+    assert others.estimate == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(

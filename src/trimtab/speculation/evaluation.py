@@ -28,13 +28,13 @@ from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.generation import Controller
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.learning import replayed
-from trimtab.speculation.race import Entry, Turn, by_engine, race, turns
+from trimtab.speculation.race import Entry, Turn, by_engine, race, speed_ratio, turns
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
 from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
 from trimtab.speculation.tasks import PromptTask
 from trimtab.speculation.tree_policy import TreePolicy
-from trimtab.statistics import Interval, paired_ratio, verdict
+from trimtab.statistics import Interval, verdict
 
 if TYPE_CHECKING:
     from trimtab.speculation.recipe import Evaluate, Pair, Train
@@ -107,8 +107,7 @@ class Evaluation:
 
     def ratio(self, name: str) -> Interval:
         """Speed of a decoded row over the best static tree's, with its interval over prompts."""
-        mine, static = self.entry(name), self.entry("eagle-best-static")
-        return paired_ratio(mine.tokens_T, mine.seconds_T, static.seconds_T, tokens_b_P=static.tokens_T)
+        return speed_ratio(self.entry(name), self.entry("eagle-best-static"), self.turns)
 
     def rows(self) -> list[dict[str, Any]]:
         """The table, unrounded."""
@@ -205,12 +204,12 @@ def evaluate(
     float32_texts: int | None = None,
 ) -> Evaluation:
     """Decode ``tasks`` with every contender, replay them for the bounds, and compare texts in float32."""
-    compared = contest(prepared)
+    contenders = contest(prepared)
     speculator = load_pair(pair)
     prompts = turns(speculator, tasks, max_new_tokens)
     entries = [
         Entry(name, by_engine(speculator, max_new_tokens, shape=shape, policy=policy), note)
-        for name, (shape, policy, note) in compared.controllers().items()
+        for name, (shape, policy, note) in contenders.controllers().items()
     ]
     say(f"decoding {len(prompts)} turns with {len(entries)} contenders")
     with progress_bar("decoding") as advance:
@@ -222,10 +221,10 @@ def evaluate(
             tasks,
             prepared.table.actions,
             max_new_tokens,
-            compared.extractor,
+            contenders.extractor,
             progress=lambda done, total: advance(done / total),
         )
-    static = table.actions.index(compared.best_static)
+    static = table.actions.index(contenders.best_static)
     priced = oracle.price(table, prepared.costs)
     bounds = oracle.bounds(priced, static)
     rate = oracle.tokens_per_second(replayed(prepared.policy, table, prepared.costs))
@@ -233,25 +232,31 @@ def evaluate(
     identical: dict[str, float | None] = {}
     if checked:
         say(f"comparing texts in float32 on {len(checked)} prompts")
-        identical = _identical(pair, compared, checked, max_new_tokens)
+        identical = _identical(pair, contenders, checked, max_new_tokens)
     mine, fixed = (next(e for e in entries if e.name == name) for name in ("eagle-policy", "eagle-best-static"))
-    interval = paired_ratio(mine.tokens_T, mine.seconds_T, fixed.seconds_T, tokens_b_P=fixed.tokens_T)
-    return Evaluation(entries, prompts, bounds, rate, identical, interval, prepared.costs, table, compared.best_static)
+    interval = speed_ratio(mine, fixed, prompts)
+    return Evaluation(
+        entries, prompts, bounds, rate, identical, interval, prepared.costs, table, contenders.best_static
+    )
 
 
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
 def begin(recipe: Train) -> Run:
-    """A new run, or the one to go on with."""
+    """A new run, or the one to go on with: by its own recipe where nothing else is asked for than to resume."""
+    from trimtab.speculation.recipe import Train
+
     settings = replace(recipe, resume=None)
-    return Run.begin(recipe.out, settings) if recipe.resume is None else Run.resume(recipe.resume, settings)
+    if recipe.resume is None:
+        return Run.begin(recipe.out, settings)
+    return Run.resume(recipe.resume, None if settings == Train() else settings)
 
 
 def train(recipe: Train) -> None:
     """``trimtab speculation train``."""
     with begin(recipe) as run:
-        prepared = prepare(recipe, run)
+        prepared = prepare(recipe_of(run.path), run)
         say(f"the policy is in {run.path / 'policy'}; judge it by: trimtab speculation evaluate --run {run.path}")
     best = oracle.price(prepared.table, prepared.costs)
     bounds = oracle.bounds(best)
@@ -261,19 +266,24 @@ def train(recipe: Train) -> None:
     table.print()
 
 
-def settings_of(run_directory: Path) -> tuple[Pair, str]:
-    """The pair and the replay's dtype that a training run was begun with. Raises FileNotFoundError or ValueError."""
-    from trimtab.speculation.recipe import Pair
+def recipe_of(run_directory: Path) -> Train:
+    """The recipe that a training run (or a demo) was begun with. Raises FileNotFoundError or ValueError."""
+    from trimtab.speculation.recipe import Pair, Train
 
     path = run_directory / "recipe.yaml"
     if not path.is_file():
         raise FileNotFoundError(f"{run_directory} is no run: expected a directory made by trimtab speculation train")
     raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     raw = raw.get("train", raw)  # a demo's run holds its training recipe
-    if raw.get("class") != "Train":
-        raise ValueError(f"{path} is the recipe of a {raw.get('class')} run: expected one of trimtab speculation train")
-    pair = {name: value for name, value in raw["pair"].items() if name != "class"}
-    return Pair(**pair), raw["table_dtype"]
+    if raw.pop("class") != "Train":
+        raise ValueError(f"{path} is no recipe of a training run: expected one of trimtab speculation train")
+    pair = {name: value for name, value in raw.pop("pair").items() if name != "class"}
+    bins = raw.pop("bins")
+    return Train(
+        **(raw | {"out": Path(raw["out"])}),
+        pair=Pair(**pair),
+        bins=None if bins is None else (tuple(bins[0]), tuple(bins[1]), tuple(bins[2])),
+    )
 
 
 def prepared_of(run_directory: Path, speculator: Speculator | None = None) -> Prepared:
@@ -296,15 +306,15 @@ def evaluate_run(command: Evaluate) -> None:
     """``trimtab speculation evaluate``."""
     from trimtab.speculation.report import write_report
 
-    pair, table_dtype = settings_of(command.run_directory)
+    recipe = recipe_of(command.run_directory)
     prepared = prepared_of(command.run_directory)
     tasks = prompts_of(command.prompts, command.prompt_count)
     made = evaluate(
-        pair,
+        recipe.pair,
         prepared,
         tasks,
         max_new_tokens=command.max_new_tokens,
-        table_dtype=table_dtype,
+        table_dtype=recipe.table_dtype,
         repeats=command.repeats,
         float32_texts=command.float32_texts,
     )

@@ -21,6 +21,7 @@ from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.generation import Controller, Generation
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.tasks import PromptTask
+from trimtab.statistics import Interval, paired_ratio
 
 
 @dataclass(frozen=True)
@@ -173,3 +174,21 @@ def race(
     finally:
         if collecting:
             gc.enable()
+
+
+def speed_ratio(one: Entry, other: Entry, turns: Sequence[Turn], keep_T: np.ndarray | None = None) -> Interval:
+    """Speed of ``one`` over ``other`` on the turns of ``keep_T`` (None: all), with its interval over prompts.
+
+    The turns of a conversation are no independent samples: they are summed before prompts are resampled.
+    """
+    kept = np.ones(len(turns), dtype=bool) if keep_T is None else keep_T
+    names = [turn.task.split("/turn")[0] for turn, wanted in zip(turns, kept, strict=True) if wanted]
+    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    places = np.array([place[name] for name in names])
+
+    def summed(values_T: np.ndarray) -> np.ndarray:
+        return np.bincount(places, weights=values_T[kept], minlength=len(place))
+
+    return paired_ratio(
+        summed(one.tokens_T), summed(one.seconds_T), summed(other.seconds_T), tokens_b_P=summed(other.tokens_T)
+    )

@@ -109,7 +109,7 @@ class Train:
     out: Path = Path("runs")
     """Where runs are kept."""
     resume: Path | None = None
-    """A run to go on with; all other settings must be those it was begun with."""
+    """A run to go on with, by its own recipe."""
 
     def run(self) -> None:
         from trimtab.speculation.evaluation import train

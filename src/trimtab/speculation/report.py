@@ -34,6 +34,7 @@ from trimtab.pages import (
 )
 from trimtab.speculation import measurement, plots
 from trimtab.speculation.plots import CATEGORY_STYLES, PHASES, Rate
+from trimtab.speculation.race import speed_ratio
 from trimtab.speculation.turnwise import (
     POLICY,
     STATIC,
@@ -41,7 +42,7 @@ from trimtab.speculation.turnwise import (
     chosen,
     views,
 )
-from trimtab.statistics import RESAMPLES, Interval, paired_ratio
+from trimtab.statistics import RESAMPLES, Interval
 
 if TYPE_CHECKING:
     from trimtab.speculation.evaluation import Evaluation
@@ -130,7 +131,7 @@ _COLUMNS = {
     "τ": "Mean tokens that a round commits: the drafted tokens accepted as verified, and the target's own one.",
     "against best static": "Speed over that of the best static tree, which was chosen on the training prompts. For "
     "replayed rows both speeds are replayed, and leave out the prompt's forward.",
-    "95 % interval": f"Paired bootstrap of that ratio over turns ({RESAMPLES} resamples): where it includes 1, the "
+    "95 % interval": f"Paired bootstrap of that ratio over prompts ({RESAMPLES} resamples): where it includes 1, the "
     "difference may be chance.",
     "oracle's gain": "The share of the oracle's gain over the best static tree: 0 % is that tree, 100 % the oracle. "
     "The oracle knows beforehand where drafts will fail; no policy can.",
@@ -217,7 +218,7 @@ def _categories(evaluation: Evaluation) -> Html:
     )
     said = (
         "The same comparison within each category of prompts. Each of these intervals rests on few turns (none is given "
-        f"below {FEWEST_TURNS}), and they are not corrected for being several: the verdict is that over all turns. τ "
+        f"below {FEWEST_TURNS}), and they are not corrected for being several: the verdict is that over all prompts. τ "
         "counts the tokens that a round commits."
     )
     made = table((*columns, "τ, best static", "τ, policy"), rows)
@@ -229,7 +230,7 @@ def _category(evaluation: Evaluation, category: str) -> tuple[object, ...]:
     policy, static = evaluation.entry(POLICY), evaluation.entry(STATIC)
     tokens, seconds = policy.tokens_T[mine], policy.seconds_T[mine]
     fixed_tokens, fixed_seconds = static.tokens_T[mine], static.seconds_T[mine]
-    interval = paired_ratio(tokens, seconds, fixed_seconds, tokens_b_P=fixed_tokens)
+    interval = speed_ratio(policy, static, evaluation.turns, mine)
     return (
         category,
         str(int(mine.sum())),

@@ -46,6 +46,13 @@ def test_following_the_targets_choices() -> None:
     assert tree.follow(np.array([11, 0, 0, 0, 0, 0])) == [0]
 
 
+def test_a_certain_child_does_not_take_its_parents_place() -> None:
+    chain = Pool(1, np.zeros(6, np.float32), np.arange(100, 106), np.arange(5)[:, None])
+    tree = cut(chain, 3, root=7)
+    assert tree.tokens_N.tolist() == [7, 100, 101, 102]
+    assert tree.parents_N.tolist() == [-1, 0, 1, 2]
+
+
 def test_plain_decoding_is_a_tree_of_one() -> None:
     tree = root_only(5)
     assert (len(tree), tree.follow(np.array([9]))) == (1, [0])

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
@@ -70,8 +69,11 @@ def root_only(token: int) -> Tree:
 
 
 def best(scores_C: NDArray[np.float32], count: int) -> Ints:
-    """Indices of the ``count`` highest scores, ascending; ties fall as in the published code (``torch.topk``)."""
-    return torch.from_numpy(scores_C).topk(count).indices.sort().values.numpy()
+    """Indices of the ``count`` highest scores, ascending; of equal ones the earlier.
+
+    A parent stands before its child in the pool, so that a child of probability 1 never takes its parent's place.
+    """
+    return np.sort(np.argsort(-scores_C, kind="stable")[:count])
 
 
 def cut(pool: Pool, drafted: int, root: int) -> Tree:
