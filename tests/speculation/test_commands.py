@@ -85,7 +85,7 @@ def test_a_run_of_another_recipe_is_refused(trained: Path, capsys: pytest.Captur
     status, _, error = trimtab(capsys, "speculation", "train", "--resume", str(trained), "--seed", "3")
     assert status == 2
     assert "another recipe" in error
-    assert "prompt_count is 6 there, given 180" in error
+    assert "prompt_count is 6 there, given 240" in error
 
 
 def test_a_finished_run_is_resumed_by_its_own_recipe(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -189,9 +189,12 @@ def measure(command: Bench) -> dict[str, Any]:
 def table_of(result: dict[str, Any]) -> Table:
     """The rows as people read them."""
     held = "; ".join(f"{b['name']} {b['value']:.3g} ({'holds' if b['holds'] else 'MISSED'})" for b in result["bars"])
-    table = Table(f"{result['turns']} turns, {result['dtype']}", COLUMNS, note=held)
+    columns = ("decoding", "tokens/s", "tau", "speedup", "same_text", "outside_models")
+    table = Table(f"{result['turns']} turns, {result['dtype']}", columns, note=held)
     for row in result["rows"]:
-        table.add(*(row[column] for column in COLUMNS))
+        outside = None if row["outside_models"] is None else f"{100 * row['outside_models']:.1f}%"
+        same = f"{100 * row['identical_text']:.0f}%"
+        table.add(row["name"], row["tokens_per_second"], row["tau"], row["speedup"], same, outside)
     return table
 
 
@@ -199,6 +202,7 @@ def bench(command: Bench) -> None:
     """``trimtab speculation bench``."""
     result = measure(command)
     table_of(result).print()
+    say(*(f"{row['name']}: {row['note']}" for row in result["rows"]))
     if command.json:
         write_json(command.json, result)
         say(f"written to {command.json}")

@@ -1,13 +1,15 @@
 """What does a policy see before it chooses a tree? A few dozen numbers, in microseconds, the same live and in replay.
 
 Those of the position depend on the text alone, so a table can hold them: how sure the head is of the token after the
-root, how sure the target was of the root, how long the context is, and optionally a projection of the head's state.
+root, how long the context is, and optionally a projection of the head's state. (The target's own confidence at the root
+told nothing beyond these, and cost as much as all of them: dev/LOG.md.)
 Those of the history depend on the rounds that led here: how many drafted tokens were accepted, and whether the tree's
 depth cut them short. No tokenizer, no encoder, and one copy from the device.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +19,10 @@ from torch import Tensor
 
 _DRAFT_TOP = 4
 _MASSES = (2, 4, 8)
-_PARTS = (8, 12)  # the copied numbers: 8 draft log-probabilities, 4 confidences, the projection
+_MASS_INDICES = np.array(_MASSES) - 1
+_COPIED = max(_MASSES)
+_IMPOSSIBLE = -100.0  # a log-probability of nothing, kept finite
+_SCALARS = _DRAFT_TOP + 1 + len(_MASSES) + 2
 _STEPS = np.array([0.5, 0.15], dtype=np.float32)  # of the fast and the slow average, towards what was accepted last
 CLIP = 6.0
 
@@ -56,9 +61,6 @@ class PositionFeatures:
             "draft_prob_1",
             *(f"draft_mass_{count}" for count in _MASSES),
             "draft_entropy",
-            "target_logprob",
-            "target_gap",
-            "target_entropy",
             "log_context",
             *(f"state_{index}" for index in range(projected)),
         ]
@@ -67,15 +69,24 @@ class PositionFeatures:
         self, root_logprobs_D: Tensor, target_logits_V: Tensor, state_H: Tensor, context_tokens: int
     ) -> np.ndarray:
         """The features [F], float32. Raises ValueError for too small a vocabulary, or a state of another width."""
-        parts = [*_draft(root_logprobs_D.float()), *_target(target_logits_V.float())]
+        del target_logits_V  # what it tells is not worth its time
+        raw = _draft(root_logprobs_D)
         if self.projection_HK is not None:
-            parts.append(self._project(state_H))
-        raw = torch.cat(parts).cpu().numpy()  # the one copy from the device
-        tops, (draft_entropy, best, second, target_entropy), projected = np.split(raw, _PARTS)
-        masses = np.exp(tops).cumsum()
-        draft = [*tops[:_DRAFT_TOP], masses[0], *(masses[count - 1] for count in _MASSES), draft_entropy]
-        scalars = [*draft, best, best - second, target_entropy, np.log1p(context_tokens)]
-        return np.concatenate((np.array(scalars, dtype=np.float32), projected))
+            raw = torch.cat((raw.float(), self._project(state_H)))
+        raw = raw.cpu().numpy()  # the one copy from the device
+        tops, projected = np.maximum(raw[:_COPIED], _IMPOSSIBLE), raw[_COPIED:]
+        chances = np.exp(tops)
+        masses = chances.cumsum()
+        rest = max(1e-9, 1.0 - float(masses[-1]))
+        entropy = -float(chances @ tops) - rest * math.log(rest)  # all beyond the best eight counted as one outcome
+        features = np.empty(_SCALARS + len(projected), dtype=np.float32)
+        features[:_DRAFT_TOP] = tops[:_DRAFT_TOP]
+        features[_DRAFT_TOP] = masses[0]
+        features[_DRAFT_TOP + 1 : _DRAFT_TOP + 1 + len(_MASSES)] = masses[_MASS_INDICES]
+        features[_SCALARS - 2] = entropy
+        features[_SCALARS - 1] = math.log1p(context_tokens)
+        features[_SCALARS:] = projected
+        return features
 
     def _project(self, state_H: Tensor) -> Tensor:
         assert self.projection_HK is not None
@@ -90,24 +101,14 @@ class PositionFeatures:
         return (state @ self._projection) * (state.shape[0] ** 0.5 / state.norm().clamp_min(1e-6))
 
 
-def _draft(logprobs_D: Tensor) -> tuple[Tensor, Tensor]:
-    """The head's best log-probabilities, sorted, and its entropy [1] (nats)."""
+def _draft(logprobs_D: Tensor) -> Tensor:
+    """The head's best log-probabilities, sorted."""
     if logprobs_D.shape[0] < max(_MASSES):
         raise ValueError(
             f"a draft vocabulary of {logprobs_D.shape[0]} tokens: the features need at least {max(_MASSES)}. "
             "Use a fixed shape instead of a policy."
         )
-    return logprobs_D.topk(max(_MASSES)).values, _entropy(logprobs_D)
-
-
-def _target(logits_V: Tensor) -> tuple[Tensor, Tensor]:
-    """The target's two best log-probabilities, and its entropy [1] (nats)."""
-    logprobs = logits_V.log_softmax(dim=0)
-    return logprobs.topk(2).values, _entropy(logprobs)
-
-
-def _entropy(logprobs: Tensor) -> Tensor:
-    return torch.special.entr(logprobs.exp()).sum(dim=0, keepdim=True)
+    return logprobs_D.topk(_COPIED).values
 
 
 HISTORY_NAMES = [

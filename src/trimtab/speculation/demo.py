@@ -44,4 +44,5 @@ def demo(command: Demo) -> None:
         write_json(run.path / "evaluation.json", as_json(made))
         page = write_report(run.path, made)
         made.table_of_rows().print()
+        say(*made.notes())
         say(f"the run is in {run.path}, its report in {page}; all in {duration(time.perf_counter() - started)}")

@@ -154,10 +154,21 @@ class Evaluation:
 
     def table_of_rows(self) -> Table:
         """The table as people read it."""
-        table = Table("held-out prompts, real decoding", COLUMNS, note=self.sentence())
+        columns = ("decoding", "tokens/s", "tau", "ratio", "95%_interval", "oracle's_gain", "policy", "same_text")
+        table = Table(f"{len(self.turns)} held-out turns", columns, note=self.sentence())
         for row in self.rows():
-            table.add(*(row[column] for column in COLUMNS))
+            span = "replayed" if row["low"] is None else f"{row['low']:.3f} to {row['high']:.3f}"
+            shares = [row["share_of_oracle_gain"], row["policy_overhead"], row["identical_text_float32"]]
+            cells = [
+                None if share is None else f"{100 * share:.{digits}f}%"
+                for share, digits in zip(shares, (0, 1, 0), strict=True)
+            ]
+            table.add(row["name"], row["tokens_per_second"], row["tau"], row["against_best_static"], span, *cells)
         return table
+
+    def notes(self) -> list[str]:
+        """What each decoded row is, a line each."""
+        return [f"{entry.name}: {entry.note}" for entry in self.entries]
 
     def sentence(self) -> str:
         """The verdict in words."""
@@ -319,6 +330,7 @@ def evaluate_run(command: Evaluate) -> None:
         float32_texts=command.float32_texts,
     )
     made.table_of_rows().print()
+    say(*made.notes())
     result = as_json(made)
     write_json(command.run_directory / "evaluation.json", result)
     if command.json:

@@ -88,7 +88,7 @@ class Train:
     pair: Pair = Pair()
     prompts: str = "train"
     """Prompts to learn from: train, or a JSON Lines file in MT-bench's format."""
-    prompt_count: int | None = 180
+    prompt_count: int | None = 240
     """Use the first so many prompts; None: all."""
     max_new_tokens: int = 96
     """Tokens per answer."""
