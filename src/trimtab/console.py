@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from trimtab.statistics import Interval
 
+PIPE_COLUMNS = 120
 T = TypeVar("T")
 Cell = str | float | int | bool | None
 
@@ -133,7 +134,10 @@ class Table:
         """Print the table to ``console`` (default: standard output)."""
         from rich.console import Console
 
-        (console or Console()).print(self._rich())
+        own = Console()
+        if not own.is_terminal:  # a file or a pipe has no width of its own; tables should not be folded into 80
+            own = Console(width=PIPE_COLUMNS)
+        (console or own).print(self._rich())
 
 
 def _cell(cell: Cell) -> Any:

@@ -121,3 +121,13 @@ def test_features_take_microseconds() -> None:
             features(draft, target, state, 100)
             seconds.append(time.perf_counter() - started)
     assert np.quantile(seconds, 0.25) < 500e-6  # about 90 microseconds on an idle core
+
+
+def test_observing_one_decode_in_plain_numbers_is_the_same() -> None:
+    draw = np.random.default_rng(0)
+    many, one = History(), History()
+    for _ in range(60):
+        accepted, depth = int(draw.integers(0, 8)), int(draw.integers(1, 7))
+        many.observe(accepted, depth)
+        one.observe_one(accepted, depth)
+        np.testing.assert_allclose(one.features(), many.features(), rtol=1e-5)

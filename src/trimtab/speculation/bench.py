@@ -47,10 +47,16 @@ def fastest(decoders: dict[str, Decoder], prompts: Sequence[Turn]) -> tuple[str,
 def _compiled(model: Any, max_new_tokens: int) -> Decoder:
     """generate() with a static cache and a compiled forward; the compiled forward is in place only while it decodes."""
     stock, compiled = model.forward, torch.compile(model.forward, dynamic=False)
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compiled for single tokens alone, as generate() itself does it: prompts come in all lengths."""
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        return (compiled if ids is not None and ids.shape[1] == 1 else stock)(*args, **kwargs)
+
     decode = by_transformers(model, max_new_tokens, cache_implementation="static", disable_compile=True)
 
     def decoded(turn: Turn) -> Any:
-        model.forward = compiled
+        model.forward = forward
         try:
             return decode(turn)
         finally:

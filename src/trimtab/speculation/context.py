@@ -24,6 +24,7 @@ _COPIED = max(_MASSES)
 _IMPOSSIBLE = -100.0  # a log-probability of nothing, kept finite
 _SCALARS = _DRAFT_TOP + 1 + len(_MASSES) + 2
 _STEPS = np.array([0.5, 0.15], dtype=np.float32)  # of the fast and the slow average, towards what was accepted last
+_STEP_PAIR: tuple[float, float] = (float(_STEPS[0]), float(_STEPS[1]))
 CLIP = 6.0
 
 
@@ -142,6 +143,13 @@ class History:
         state[:, 2] = accepted
         state[:, 4] = accepted > np.asarray(depth_B)
         state[:, 5] += 1
+
+    def observe_one(self, accepted: int, depth: int) -> None:
+        """``observe`` for a single decode, in plain numbers: a tenth of the time, which a live decode pays each round."""
+        fast, slow, last, _, _, rounds = self.state_BS[0].tolist()
+        quick, lazy = _STEP_PAIR if rounds else (1.0, 1.0)
+        fast, slow = fast + quick * (accepted - fast), slow + lazy * (accepted - slow)
+        self.state_BS[0] = (fast, slow, accepted, last, accepted > depth, rounds + 1)
 
     def reset(self, rows: np.ndarray | slice = slice(None)) -> None:
         """Forget: new decodes begin in these rows."""

@@ -155,8 +155,8 @@ class Bench:
     """Tokens per answer."""
     policy: Path | None = None
     """A run of `trimtab speculation train`: its policy, costs and table. None: train one first."""
-    compile_baseline: bool = True
-    """Try torch.compile for transformers' generate() too (takes a minute)."""
+    compile_baseline: bool = False
+    """Try torch.compile for transformers' generate() too (compiles anew for each cache length: takes minutes)."""
     repeats: int = 1
     """Times that each prompt is decoded by each contender; the median counts."""
     json: Path | None = None

@@ -197,7 +197,7 @@ class _Memory:
             self.history.reset()
         for done in rounds[self.seen :]:
             if done.shape is not None:  # plain decoding tells nothing of the draft
-                self.history.observe(done.accepted, done.shape.depth)
+                self.history.observe_one(done.accepted, done.shape.depth)
         self.seen = len(rounds)
         return self.history
 
