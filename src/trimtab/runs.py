@@ -21,7 +21,9 @@ import yaml
 from trimtab import machine
 from trimtab.checkpoints import Bookkeeping, Checkpoint, Checkpoints, replace_file
 from trimtab.plain import Arrays, Plain, differences, restore_arrays, to_plain
-from trimtab.tracking import Jsonl, Sink, read_jsonl, tracker
+from trimtab.trackers import Remembering, Tracked, TrackSettings, trackers
+from trimtab.trackers import check as check_trackers
+from trimtab.tracking import Histogram, Jsonl, Sink, Value, read_jsonl
 from trimtab.types import Step
 
 ABOUT = """# A run of trimtab
@@ -35,6 +37,8 @@ ABOUT = """# A run of trimtab
 | `steps/` | the arrays of those decisions, `{"array": NAME}` in the line; NNNNNNNN.npz begins at row NNNNNNNN |
 | `checkpoints/` | `NNNNNNNN.safetensors` after step NNNNNNNN: arrays, and the state as JSON in the file's metadata |
 | `tensorboard/` | the metrics again, for `tensorboard --logdir` |
+| `wandb/` | the metrics again, where they went to Weights & Biases; `wandb sync` sends what was kept offline |
+| `trackers/` | under which identity other trackers know the run |
 
 A run that was stopped goes on from its newest checkpoint: `Run.resume(directory)`.
 """
@@ -92,43 +96,59 @@ class Run:
     ``path``: the directory. ``recipe``: the resolved recipe, as plain data.
     """
 
-    def __init__(self, path: Path, recipe: Plain, track: Sequence[str], resumed: Checkpoint | None) -> None:
+    def __init__(self, path: Path, recipe: Plain, kept: Bookkeeping, sinks: Sequence[Sink]) -> None:
         self.path = path
         self.recipe = recipe
         self._checkpoints = Checkpoints(path / "checkpoints", keep=KEPT_CHECKPOINTS)
         self._metrics = Jsonl(path / "metrics.jsonl")
         self._steps = Jsonl(path / "steps.jsonl")
-        kept = resumed.bookkeeping if resumed else Bookkeeping()
         self._metrics.truncate(kept.metrics_rows)
         self._steps.truncate(kept.steps_rows)
         self._drop_sidecars(from_row=kept.steps_rows)
         self._started = time.monotonic() - kept.elapsed_seconds
-        self._sinks: list[Sink] = [tracker(name, path, resumed.step + 1 if resumed else 0) for name in track]
+        self._sinks = list(sinks)
 
     @classmethod
     def begin(
-        cls, root: Path | str, recipe: object, *, name: str | None = None, track: Sequence[str] = ("tensorboard",)
+        cls,
+        root: Path | str,
+        recipe: object,
+        *,
+        name: str | None = None,
+        track: Sequence[str] = ("tensorboard",),
+        tracking: TrackSettings | None = None,
     ) -> Self:
         """Begin a run in a new directory below ``root``.
 
         ``recipe``: a dataclass; its ``seed``, where it has one, is noted. ``name``: the directory's name (default:
-        the recipe's class and the time). ``track``: trackers beside ``metrics.jsonl``.
-        Raises ValueError where ``name`` exists already, or where the recipe holds more than plain settings.
+        the recipe's class and the time). ``track``: trackers beside ``metrics.jsonl``, named as ``tracking`` says.
+        Raises ValueError where ``name`` exists already, where the recipe holds more than plain settings, or where a
+        tracker is unknown, not installed, or refuses the run.
         """
         plain = to_plain(recipe)
+        settings = tracking or TrackSettings()
+        check_trackers(track, settings)
         path = _new_directory(Path(root), recipe, name)
         _write_text(path / "about.md", ABOUT)
         seed = getattr(recipe, "seed", None)
         _write_text(path / "run.json", json.dumps({"seed": seed, **_circumstances(), "resumed": []}, indent=2) + "\n")
         _write_text(path / "recipe.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
-        return cls(path, plain, track, None)
+        return cls(path, plain, Bookkeeping(), trackers(track, Tracked(path, plain, None, settings)))
 
     @classmethod
-    def resume(cls, path: Path | str, recipe: object | None = None, *, track: Sequence[str] = ("tensorboard",)) -> Self:
+    def resume(
+        cls,
+        path: Path | str,
+        recipe: object | None = None,
+        *,
+        track: Sequence[str] = ("tensorboard",),
+        tracking: TrackSettings | None = None,
+    ) -> Self:
         """Go on with the run in ``path`` from its newest checkpoint; rows recorded after that checkpoint are dropped.
 
         Without a checkpoint the run starts over, in the same directory. Raises FileNotFoundError where ``path`` is no
-        run, ValueError where ``recipe`` is given and is not the one that the run was begun with (naming the fields).
+        run, ValueError where ``recipe`` is given and is not the one that the run was begun with (naming the fields), or
+        as ``begin`` for the trackers, which may be others than before.
         """
         path = Path(path)
         if not (path / "recipe.yaml").is_file():
@@ -139,9 +159,21 @@ class Run:
         newest = Checkpoints(path / "checkpoints", keep=KEPT_CHECKPOINTS).latest()
         about = json.loads((path / "run.json").read_text(encoding="utf-8"))
         about["resumed"].append({"from_step": newest.step if newest else None, **_circumstances()})
-        run = cls(path, plain, track, newest)
+        settings = tracking or TrackSettings()
+        check_trackers(track, settings)
+        kept, from_step = (newest.bookkeeping, newest.step + 1) if newest else (Bookkeeping(), 0)
+        run = cls(path, plain, kept, trackers(track, Tracked(path, plain, from_step, settings)))
         _write_text(path / "run.json", json.dumps(about, indent=2) + "\n")
+        run._catch_up()
         return run
+
+    def _catch_up(self) -> None:
+        """Send those trackers that know what they have the rows that they lack: lost on the way, or from before them."""
+        rows = [(row["step"], logged_values(row)) for row in read_metrics(self.path)]
+        for sink in self._sinks:
+            if isinstance(sink, Remembering):
+                for step, values in rows:
+                    sink.log(step, values)
 
     @property
     def elapsed_seconds(self) -> float:
@@ -152,13 +184,17 @@ class Run:
         """Send the metrics from now on to ``sink`` as well."""
         self._sinks.append(sink)
 
-    def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Append one row of metrics, and hand it to the trackers. Raises ValueError for a reserved name."""
+    def log(self, step: int, metrics: Mapping[str, Value]) -> None:
+        """Append one row of metrics, and hand it to the trackers. Raises ValueError for a reserved name.
+
+        A ``Histogram`` is kept as a mapping from label to count.
+        """
         reserved = {"step", *TIMING_FIELDS} & set(metrics)
         if reserved:
             raise ValueError(f"the metrics hold {', '.join(sorted(reserved))}, which trimtab writes: rename them.")
-        values = {name: float(value) for name, value in metrics.items()}
-        self._metrics.append({"step": step, "elapsed_seconds": round(self.elapsed_seconds, 3), **values})
+        values = {name: v if isinstance(v, Histogram) else float(v) for name, v in metrics.items()}
+        plain = {name: v.plain() if isinstance(v, Histogram) else v for name, v in values.items()}
+        self._metrics.append({"step": step, "elapsed_seconds": round(self.elapsed_seconds, 3), **plain})
         for sink in self._sinks:
             sink.log(step, values)
 
@@ -216,6 +252,12 @@ class Run:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def logged_values(row: Mapping[str, Any]) -> dict[str, Value]:
+    """What was logged, from a row of ``metrics.jsonl``: without the fields that trimtab added, histograms as such."""
+    own = {name: value for name, value in row.items() if name not in ("step", *TIMING_FIELDS)}
+    return {name: Histogram.from_plain(v) if isinstance(v, dict) else v for name, v in own.items()}
 
 
 def read_metrics(path: Path | str) -> list[dict[str, Any]]:

@@ -1,23 +1,86 @@
-"""Where do a run's metrics go? To JSON lines always, and to any tracker that can log a step.
+"""What can be logged of a run, and what keeps it? Numbers and histograms; JSON lines always, and any ``Sink`` beside them.
 
-A tracker is a ``Sink``: two methods. TensorBoard comes with the package; another joins by ``Run.attach(sink)``.
+The sinks that come with the package are in ``trackers``; another joins by ``Run.attach(sink)``.
 """
 
 from __future__ import annotations
 
-import difflib
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How often each of some named things occurred (actions, numbers of accepted tokens), those that never did included.
+
+    ``labels`` and ``counts`` go together. Raises ValueError where they do not, where a label occurs twice, or where a
+    count is negative.
+    """
+
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(self.labels) != len(self.counts) or len(set(self.labels)) < len(self.labels):
+            raise ValueError(
+                f"a histogram of the labels {list(self.labels)} and the counts {list(self.counts)}: expected at least "
+                "one label, each of its own, and a count for each."
+            )
+        if min(self.counts) < 0:
+            raise ValueError(f"a histogram of the counts {list(self.counts)}: expected none below 0.")
+
+    @classmethod
+    def of(cls, labels: Sequence[object], indices: Iterable[int]) -> Self:
+        """Counts of ``indices``, which point into ``labels``. Raises ValueError where one points beyond them."""
+        counted = Counter(int(index) for index in indices)
+        beyond = sorted(index for index in counted if not 0 <= index < len(labels))
+        if beyond:
+            raise ValueError(f"the index {beyond[0]} points to none of {len(labels)} labels: expected 0 and up.")
+        return cls(tuple(map(str, labels)), tuple(counted[index] for index in range(len(labels))))
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def edges(self) -> list[float]:
+        """Where the bins of a number axis lie: label i from i - 1/2 to i + 1/2."""
+        return [index - 0.5 for index in range(len(self.labels) + 1)]
+
+    def plain(self) -> dict[str, int]:
+        """Label -> count, as ``metrics.jsonl`` keeps it."""
+        return dict(zip(self.labels, self.counts, strict=True))
+
+    @classmethod
+    def from_plain(cls, counts: Mapping[str, int]) -> Self:
+        """The reverse of ``plain``."""
+        return cls(tuple(counts), tuple(counts.values()))
+
+    def legend(self) -> str:
+        """Which number on the axis is which label, a line each (two spaces before its end: a line break in Markdown)."""
+        return "  \n".join(f"{index}: {label}" for index, label in enumerate(self.labels))
+
+
+Value = float | Histogram
+"""What a metric can be."""
+
+
+def split_values(metrics: Mapping[str, Value]) -> tuple[dict[str, float], dict[str, Histogram]]:
+    """The numbers and the histograms among the metrics."""
+    histograms = {name: value for name, value in metrics.items() if isinstance(value, Histogram)}
+    return {name: value for name, value in metrics.items() if not isinstance(value, Histogram)}, histograms
 
 
 class Sink(Protocol):
-    """Takes metrics, step by step."""
+    """Takes metrics, step by step: numbers, and ``Histogram`` where histograms are logged."""
 
-    def log(self, step: int, metrics: Mapping[str, float], /) -> None: ...
+    def log(self, step: int, metrics: Mapping[str, Any], /) -> None: ...
     def close(self) -> None: ...
 
 
@@ -76,36 +139,3 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
                 raise ValueError(f"{path}, line {number} is no JSON ({error}): mend or remove that line.") from error
-
-
-class TensorBoard:
-    """Event files for TensorBoard. Opened at the first metric; earlier events from ``from_step`` on are hidden."""
-
-    def __init__(self, path: Path, from_step: int = 0) -> None:
-        self._path = path
-        self._from_step = from_step
-        self._writer: Any = None
-
-    def log(self, step: int, metrics: Mapping[str, float], /) -> None:
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(self._path), purge_step=self._from_step or None)
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-
-TRACKERS: dict[str, Callable[[Path, int], Sink]] = {"tensorboard": TensorBoard}
-
-
-def tracker(name: str, run: Path, from_step: int = 0) -> Sink:
-    """The tracker ``name``, writing below the run directory ``run``. Raises ValueError for an unknown name."""
-    if name not in TRACKERS:
-        close = difflib.get_close_matches(name, TRACKERS, 1)
-        hint = f"Did you mean {close[0]!r}? " if close else ""
-        raise ValueError(f"no tracker {name!r}. {hint}Known: {', '.join(TRACKERS)}; others join by Run.attach(sink).")
-    return TRACKERS[name](run / name, from_step)

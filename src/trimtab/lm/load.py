@@ -27,7 +27,7 @@ def resolve(name: str | Path) -> str | Path:
 
 
 @contextmanager
-def _quiet(wanted: bool) -> Generator[None]:
+def quiet(wanted: bool) -> Generator[None]:
     """Without transformers' progress bar: reading a local file is over before it is seen; a download is not."""
     shown = logging.is_progress_bar_enabled()
     if wanted:
@@ -79,7 +79,7 @@ def load_model(
     path = resolve(name)
     if isinstance(dtype, str) and dtype != "auto":
         dtype = getattr(torch, dtype)
-    with _quiet(Path(path).is_dir()):
+    with quiet(Path(path).is_dir()):
         model: Any = AutoModelForCausalLM.from_pretrained(
             path, dtype=dtype, **{"attn_implementation": "sdpa", **options}
         )

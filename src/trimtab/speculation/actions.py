@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class TreeShape:
-    """A draft tree: nodes (root included), expansions of the beam (its tokens reach ``depth + 1``), beam width.
+    """A draft tree: nodes (root included), expansions of the beam, beam width. Its tokens reach ``depth + 1``; with no
+    expansion there are the root's children alone.
 
     Raises ValueError where no such tree exists.
     """
@@ -24,9 +25,9 @@ class TreeShape:
     top_k: int
 
     def __post_init__(self) -> None:
-        if self.total_tokens < 2 or self.depth < 1 or self.top_k < 1:
+        if self.total_tokens < 2 or self.depth < 0 or self.top_k < 1:
             raise ValueError(
-                f"{self} is no tree: expected total_tokens >= 2 (the root and one draft), depth >= 1 and top_k >= 1. "
+                f"{self} is no tree: expected total_tokens >= 2 (the root and one draft), depth >= 0 and top_k >= 1. "
                 "To decode without drafting, pass shape=None."
             )
         if self.total_tokens - 1 > self.pool:
@@ -54,7 +55,7 @@ EAGLE_DEFAULT = TreeShape(60, 7, 10)
 
 def exists(total_tokens: int, depth: int, top_k: int) -> bool:
     """Whether a tree of these three numbers exists."""
-    return total_tokens >= 2 and depth >= 1 and top_k >= 1 and total_tokens - 1 <= top_k + depth * top_k**2
+    return total_tokens >= 2 and depth >= 0 and top_k >= 1 and total_tokens - 1 <= top_k + depth * top_k**2
 
 
 def menu(total_tokens_bins: Sequence[int], depth_bins: Sequence[int], top_k_bins: Sequence[int]) -> list[TreeShape]:
@@ -78,8 +79,13 @@ MENU_BINS: dict[str, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] =
 }
 
 
-def named_menu(name: str) -> list[TreeShape]:
-    """The trees of a named menu. Raises ValueError listing the known names."""
+def menu_bins(name: str) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """The bins of a named menu. Raises ValueError listing the known names."""
     if name not in MENU_BINS:
         raise ValueError(f"no menu {name!r}; known menus: {', '.join(MENU_BINS)}. Or give bins of your own.")
-    return menu(*MENU_BINS[name])
+    return MENU_BINS[name]
+
+
+def named_menu(name: str) -> list[TreeShape]:
+    """The trees of a named menu. Raises ValueError listing the known names."""
+    return menu(*menu_bins(name))

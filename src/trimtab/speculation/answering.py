@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,18 +14,36 @@ from trimtab.console import progress_bar, say
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.generation import Controller, Generation
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.tree_policy import TreePolicy
+from trimtab.speculation.saved import SavedPolicy, load_policy
 
 if TYPE_CHECKING:
-    from trimtab.speculation.recipe import Calibrate, Generate
+    from trimtab.speculation.recipe import Calibrate, Generate, Pair
 
 DRAFTED, OWN = "green", "default"
 LEGEND = "[green]green[/green]: drafted by the head and accepted; plain: the target's own token"
 
 
-def policy_at(path: Path, speculator: Speculator) -> TreePolicy:
-    """The policy of a run's directory, or a policy's own folder."""
-    return TreePolicy.load(path / "policy" if (path / "policy").is_dir() else path, speculator)
+def wired(path: Path, pair: Pair) -> tuple[Speculator, SavedPolicy]:
+    """A policy, and the pair that it steers: ``pair``, or, where that is the default, the one that the policy names.
+
+    Raises FileNotFoundError where there is no policy, ValueError where the pair given has other widths than its own.
+    """
+    from trimtab.speculation.recipe import Pair
+    from trimtab.speculation.stages import load_pair
+
+    models = load_policy(path).models
+    own = replace(pair, **models) if models and pair == Pair(device=pair.device) else pair
+    speculator = load_pair(own)
+    return speculator, load_policy(path, speculator)
+
+
+def source_of_trees(policy: SavedPolicy | None, shape: TreeShape | None) -> str:
+    """Where the trees of an answer come from, in words."""
+    if policy is not None:
+        return str(policy)
+    if shape is None:
+        return "no policy and no shape are given: no drafting"
+    return f"no policy is given: the static tree {shape} of the command line"
 
 
 def coloured(speculator: Speculator, generation: Generation) -> Text:
@@ -80,9 +99,11 @@ def answer(command: Generate) -> None:
     """``trimtab speculation generate``."""
     from trimtab.speculation.stages import load_pair
 
-    speculator = load_pair(command.pair)
     shape = None if command.shape is None else TreeShape(*command.shape)
-    policy = None if command.policy is None else policy_at(command.policy, speculator)
+    if command.policy is None:
+        speculator, policy = load_pair(command.pair), None
+    else:
+        speculator, policy = wired(command.policy, command.pair)
     sampling = {
         "temperature": command.temperature,
         "top_p": command.top_p,
@@ -90,9 +111,18 @@ def answer(command: Generate) -> None:
         "seed": command.seed,
     }
     console = Console()
-    trees = "a learned policy" if policy else f"the static tree {shape}" if shape else "no drafting"
-    console.print(f"{LEGEND}. Trees: {trees}.", highlight=False)
-    show(speculator, command.prompt, command.max_new_tokens, shape=shape, policy=policy, sampling=sampling)
+    console.print(f"{LEGEND}. Trees: {source_of_trees(policy, shape)}.", highlight=False)
+
+    def reply(controller: Controller | None) -> Generation:
+        prompt, limit = command.prompt, command.max_new_tokens
+        return show(speculator, prompt, limit, shape=shape, policy=controller, sampling=sampling, console=console)
+
+    if command.collect is None:
+        reply(policy)
+    else:
+        from trimtab.speculation.recording import record_answer
+
+        record_answer(command, speculator, policy, shape, reply)
 
 
 def calibrate_to(command: Calibrate) -> None:

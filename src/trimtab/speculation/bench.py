@@ -1,29 +1,32 @@
 """How much faster is all this than transformers itself? One race, one process, one prompt set.
 
-``transformers-generate`` runs in the fastest of its settings (dynamic or static cache, compiled or not), found on the
-training prompts; ``prompt-lookup`` in the best of three lengths; ``eagle-best-static`` is the best of a sweep: replay
-ranks the whole menu, the leaders are then timed for real, on the training prompts. All rows of this engine run without
-compilation (see docs: what torch.compile does here was measured).
+``transformers-generate`` runs in the fastest of its settings (dynamic or static cache, compiled or not, weights frozen or
+not), found on the training prompts; ``prompt-lookup`` in the best of three lengths; ``eagle-best-static`` is the best of a
+sweep: replay ranks the whole menu, the leaders are then timed for real, on the training prompts. All rows of this engine
+share one compile option (``--compile``), which the result states. Compilation is never part of a timing.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import StaticCache
 
 from trimtab import machine
 from trimtab.console import Table, progress_bar, say
 from trimtab.runs import Run
 from trimtab.speculation import fidelity, oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
+from trimtab.speculation.engine.compiled import compiling
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.evaluation import bar, prepared_of, write_json
-from trimtab.speculation.race import Decoder, Entry, Turn, by_engine, by_transformers, race, turns
+from trimtab.speculation.race import Decoder, Entry, Turn, Written, by_engine, by_transformers, race, turns
 from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
 from trimtab.speculation.tasks import own_prompts
 
@@ -44,36 +47,72 @@ def fastest(decoders: dict[str, Decoder], prompts: Sequence[Turn]) -> tuple[str,
     return max(rates, key=lambda name: rates[name]), rates
 
 
-def _compiled(model: Any, max_new_tokens: int) -> Decoder:
-    """generate() with a static cache and a compiled forward; the compiled forward is in place only while it decodes."""
-    stock, compiled = model.forward, torch.compile(model.forward, dynamic=False)
+def longest(prompts: Sequence[Turn], max_new_tokens: int) -> int:
+    """Tokens of the longest of these turns, its answer included: what a cache that serves them all must hold."""
+    return max(len(turn.ids) for turn in prompts) + max_new_tokens
+
+
+def _compiled(model: Any, decode: Decoder, warm_up: Turn, settings: AbstractContextManager[None]) -> Decoder:
+    """``decode`` with a compiled forward, which is in place only while it decodes; compiled here, under ``settings``."""
+    torch_compile: Any = torch.compile
+    stock, compiled = model.forward, torch_compile(model.forward, dynamic=False, isolate_recompiles=True)
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         """Compiled for single tokens alone, as generate() itself does it: prompts come in all lengths."""
         ids = kwargs.get("input_ids", args[0] if args else None)
         return (compiled if ids is not None and ids.shape[1] == 1 else stock)(*args, **kwargs)
 
-    decode = by_transformers(model, max_new_tokens, cache_implementation="static", disable_compile=True)
-
-    def decoded(turn: Turn) -> Any:
+    def decoded(turn: Turn) -> Written:
         model.forward = forward
         try:
             return decode(turn)
         finally:
             model.forward = stock
 
+    with settings:
+        decoded(warm_up)
     return decoded
 
 
-def _stock(speculator: Speculator, tuning: Sequence[Turn], max_new_tokens: int, try_compile: bool) -> Entry:
-    """transformers' generate() in its fastest setting."""
+def _static(model: Any, max_new_tokens: int, cache_tokens: int) -> Decoder:
+    """generate() with one static cache for all prompts, emptied between them.
+
+    One of constant size, else a compiled forward would be compiled anew for each length; and always the same one, since
+    a forward that is compiled with frozen weights writes into the cache that it was compiled with, and into no other.
+    """
+    cache: Any = StaticCache(config=model.config, max_cache_len=cache_tokens)
+    decode = by_transformers(model, max_new_tokens, past_key_values=cache, disable_compile=True)
+
+    def decoded(turn: Turn) -> Written:
+        with torch.inference_mode():
+            cache.reset()
+        return decode(turn)
+
+    return decoded
+
+
+def generate_ways(
+    speculator: Speculator, tuning: Sequence[Turn], max_new_tokens: int, cache_tokens: int, try_compile: bool
+) -> dict[str, Decoder]:
+    """transformers' generate() in each of its settings; static caches hold ``cache_tokens``."""
     model = speculator.model
     ways = {
         "dynamic cache": by_transformers(model, max_new_tokens),
-        "static cache": by_transformers(model, max_new_tokens, cache_implementation="static", disable_compile=True),
+        "static cache": _static(model, max_new_tokens, cache_tokens),
     }
-    if try_compile:
-        ways["static cache, compiled"] = _compiled(model, max_new_tokens)
+    if not try_compile:
+        return ways
+    say("compiling transformers' forward: minutes, in all")
+    settings = {"static cache, compiled": nullcontext()}
+    if model.device.type == "cpu":
+        settings["static cache, compiled, weights frozen"] = compiling(model.device)
+    for name, setting in settings.items():
+        ways[name] = _compiled(model, _static(model, max_new_tokens, cache_tokens), tuning[0], setting)
+    return ways
+
+
+def _stock(ways: dict[str, Decoder], tuning: Sequence[Turn]) -> Entry:
+    """transformers' generate() in its fastest setting."""
     best, rates = fastest(ways, tuning)
     said = "; ".join(f"{name} {rate:.0f}" for name, rate in rates.items())
     return Entry("transformers-generate", ways[best], f"{best} (tuning: {said} tokens/s)")
@@ -105,11 +144,13 @@ def best_static(
     return shapes[best], rates
 
 
-def entries_of(command: Bench, speculator: Speculator, prepared: Prepared, tuning: Sequence[Turn]) -> list[Entry]:
+def entries_of(
+    command: Bench, speculator: Speculator, prepared: Prepared, tuning: Sequence[Turn], cache_tokens: int
+) -> list[Entry]:
     """All contenders, each tuned on the training prompts."""
     tokens = command.max_new_tokens
     say("tuning transformers' generate() and prompt lookup on training prompts")
-    stock = _stock(speculator, tuning, tokens, command.compile_baseline)
+    stock = _stock(generate_ways(speculator, tuning, tokens, cache_tokens, command.compile_baseline), tuning)
     lookup = _lookup(speculator, tuning, tokens)
     say("timing the best static trees on training prompts")
     shape, rates = best_static(speculator, prepared, tuning, tokens)
@@ -135,7 +176,12 @@ def _outside(entry: Entry) -> float | None:
     return statistics.median(shares) if shares else None
 
 
-def result_of(entries: Sequence[Entry], prompts: Sequence[Turn], speculator: Speculator) -> dict[str, Any]:
+def result_of(
+    entries: Sequence[Entry],
+    prompts: Sequence[Turn],
+    speculator: Speculator,
+    compile: str = "off",  # noqa: A002
+) -> dict[str, Any]:
     """Rows, bars and circumstances of a finished race."""
     stock, plain = entries[0], entries[2]
     truth = [written.tokens for written in stock.first_T]
@@ -161,7 +207,8 @@ def result_of(entries: Sequence[Entry], prompts: Sequence[Turn], speculator: Spe
         ],
         "turns": len(prompts),
         "dtype": str(speculator.model.dtype).removeprefix("torch."),
-        "compiled": "no row of this engine is compiled",
+        "compile": compile,
+        "compiled": f"all rows of this engine: compile={compile!r}; transformers-generate: {stock.note}",
         "hardware": machine.hardware(),
         "versions": machine.versions(),
         "date": machine.today(),
@@ -174,7 +221,7 @@ def prepared_for(command: Bench) -> Prepared:
 
     if command.policy is not None:
         return prepared_of(command.policy)
-    recipe = replace(RECIPES["train"]["default"], pair=command.pair)
+    recipe = replace(RECIPES["train"]["default"], pair=command.raced_pair)
     with Run.begin(Path("runs"), recipe) as run:
         return prepare(recipe, run)
 
@@ -182,14 +229,18 @@ def prepared_for(command: Bench) -> Prepared:
 def measure(command: Bench) -> dict[str, Any]:
     """The whole benchmark; see ``result_of`` for what comes out."""
     prepared = prepared_for(command)
-    speculator = load_pair(command.pair)
+    pair = command.raced_pair
+    speculator = load_pair(pair)
+    if pair.compile != "off":
+        say(f"this engine compiles at its first answer ({pair.compile}): about a minute")
     tuning = turns(speculator, own_prompts("train")[:_TUNING_PROMPTS], command.max_new_tokens)
     prompts = turns(speculator, prompts_of(command.prompts, command.prompt_count), command.max_new_tokens)
-    entries = entries_of(command, speculator, prepared, tuning)
+    cache_tokens = longest([*tuning, *prompts], command.max_new_tokens)
+    entries = entries_of(command, speculator, prepared, tuning, cache_tokens)
     say(f"racing {len(entries)} contenders over {len(prompts)} turns")
     with progress_bar("racing") as advance:
         race(entries, prompts, repeats=command.repeats, progress=lambda done, total: advance(done / total))
-    return result_of(entries, prompts, speculator)
+    return result_of(entries, prompts, speculator, pair.compile)
 
 
 def table_of(result: dict[str, Any]) -> Table:
@@ -208,7 +259,7 @@ def bench(command: Bench) -> None:
     """``trimtab speculation bench``."""
     result = measure(command)
     table_of(result).print()
-    say(*(f"{row['name']}: {row['note']}" for row in result["rows"]))
+    say(f"compiled: {result['compiled']}", *(f"{row['name']}: {row['note']}" for row in result["rows"]))
     if command.json:
         write_json(command.json, result)
         say(f"written to {command.json}")

@@ -10,106 +10,134 @@ depth cut them short. No tokenizer, no encoder, and one copy from the device.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from trimtab.encoders.hidden import HiddenProjection
+from trimtab.encoders.projection import gaussian
+from trimtab.plain import Plain
+
+if TYPE_CHECKING:
+    from trimtab.speculation.engine.generation import RoundState
+    from trimtab.speculation.engine.speculator import Speculator
+
 _DRAFT_TOP = 4
 _MASSES = (2, 4, 8)
 _MASS_INDICES = np.array(_MASSES) - 1
-_COPIED = max(_MASSES)
+COPIED = max(_MASSES)
+"""The head's best log-probabilities from which the statistics are made, once they are on the host."""
 _IMPOSSIBLE = -100.0  # a log-probability of nothing, kept finite
 _SCALARS = _DRAFT_TOP + 1 + len(_MASSES) + 2
+STATISTICS = [
+    *(f"draft_logprob_{rank + 1}" for rank in range(_DRAFT_TOP)),
+    "draft_prob_1",
+    *(f"draft_mass_{count}" for count in _MASSES),
+    "draft_entropy",
+    "log_context",
+]
+"""Names of a position's decoding statistics. The masses are the frontier's before drafting: of beams of 2, 4 and 8."""
+_WIDE_COLUMN = re.compile(r"(text|fused|fc|learned|state)_\d+")
 _STEPS = np.array([0.5, 0.15], dtype=np.float32)  # of the fast and the slow average, towards what was accepted last
 _STEP_PAIR: tuple[float, float] = (float(_STEPS[0]), float(_STEPS[1]))
 CLIP = 6.0
 
 
+def root_tops(logprobs_D: Tensor) -> Tensor:
+    """The head's best ``COPIED`` log-probabilities, sorted, on their device. Raises ValueError where it has fewer."""
+    if logprobs_D.shape[0] < COPIED:
+        raise ValueError(
+            f"a draft vocabulary of {logprobs_D.shape[0]} tokens: the features need at least {COPIED}. "
+            "Use a fixed shape instead of a policy."
+        )
+    return logprobs_D.topk(COPIED).values
+
+
+def write_statistics(tops: np.ndarray, context_tokens: int, out: np.ndarray) -> None:
+    """The numbers that ``STATISTICS`` names, from the best log-probabilities, into the first entries of ``out``."""
+    tops = np.maximum(tops, _IMPOSSIBLE)
+    chances = np.exp(tops)
+    masses = chances.cumsum()
+    rest = max(1e-9, 1.0 - float(masses[-1]))
+    entropy = -float(chances @ tops) - rest * math.log(rest)  # all beyond the best eight counted as one outcome
+    out[:_DRAFT_TOP] = tops[:_DRAFT_TOP]
+    out[_DRAFT_TOP] = masses[0]
+    out[_DRAFT_TOP + 1 : _DRAFT_TOP + 1 + len(_MASSES)] = masses[_MASS_INDICES]
+    out[_SCALARS - 2] = entropy
+    out[_SCALARS - 1] = math.log1p(context_tokens)
+
+
 class PositionFeatures:
     """Features of a position, from what the engine has at hand when a round begins.
 
-    ``projection_HK`` (optional) projects the head's state, brought to unit root mean square, to K numbers.
+    ``projection_HK`` (optional) projects the head's state, brought to unit root mean square, to K numbers. Other states
+    (text, the target's features): ``states.StateFeatures``.
     """
 
     def __init__(self, projection_HK: np.ndarray | None = None) -> None:
-        if projection_HK is not None and (projection_HK.ndim != 2 or 0 in projection_HK.shape):
-            raise ValueError(f"a projection of shape {projection_HK.shape}: expected [state width, projected width]")
-        self.projection_HK = None if projection_HK is None else np.ascontiguousarray(projection_HK, dtype=np.float32)
-        self._projection: Tensor | None = None
+        self._projection = None if projection_HK is None else HiddenProjection(projection_HK)
 
     @classmethod
     def random(cls, state_width: int, projected_width: int, seed: int = 0) -> PositionFeatures:
         """With a Gaussian random projection of the head's state to ``projected_width`` numbers (0: without)."""
-        if projected_width == 0:
-            return cls()
-        gaussian = np.random.default_rng(seed).standard_normal((state_width, projected_width))
-        return cls((gaussian / np.sqrt(state_width)).astype(np.float32))
+        return cls(gaussian(state_width, projected_width, seed)) if projected_width else cls()
+
+    @property
+    def projection_HK(self) -> np.ndarray | None:
+        """The projection of the head's state."""
+        return None if self._projection is None else self._projection.matrix_HK
 
     @property
     def state_width(self) -> int | None:
         """The width of the head's state that the projection expects; None where there is no projection."""
-        return None if self.projection_HK is None else self.projection_HK.shape[0]
+        return None if self._projection is None else self._projection.state_width
 
     @property
     def names(self) -> list[str]:
         """The name of each feature, in order."""
-        projected = 0 if self.projection_HK is None else self.projection_HK.shape[1]
-        return [
-            *(f"draft_logprob_{rank + 1}" for rank in range(_DRAFT_TOP)),
-            "draft_prob_1",
-            *(f"draft_mass_{count}" for count in _MASSES),
-            "draft_entropy",
-            "log_context",
-            *(f"state_{index}" for index in range(projected)),
-        ]
+        projected = 0 if self._projection is None else self._projection.width
+        return [*STATISTICS, *(f"state_{index}" for index in range(projected))]
 
     def __call__(
         self, root_logprobs_D: Tensor, target_logits_V: Tensor, state_H: Tensor, context_tokens: int
     ) -> np.ndarray:
         """The features [F], float32. Raises ValueError for too small a vocabulary, or a state of another width."""
         del target_logits_V  # what it tells is not worth its time
-        raw = _draft(root_logprobs_D)
-        if self.projection_HK is not None:
-            raw = torch.cat((raw.float(), self._project(state_H)))
+        raw = root_tops(root_logprobs_D)
+        if self._projection is not None:
+            raw = torch.cat((raw.float(), self._projection(state_H)))
         raw = raw.cpu().numpy()  # the one copy from the device
-        tops, projected = np.maximum(raw[:_COPIED], _IMPOSSIBLE), raw[_COPIED:]
-        chances = np.exp(tops)
-        masses = chances.cumsum()
-        rest = max(1e-9, 1.0 - float(masses[-1]))
-        entropy = -float(chances @ tops) - rest * math.log(rest)  # all beyond the best eight counted as one outcome
-        features = np.empty(_SCALARS + len(projected), dtype=np.float32)
-        features[:_DRAFT_TOP] = tops[:_DRAFT_TOP]
-        features[_DRAFT_TOP] = masses[0]
-        features[_DRAFT_TOP + 1 : _DRAFT_TOP + 1 + len(_MASSES)] = masses[_MASS_INDICES]
-        features[_SCALARS - 2] = entropy
-        features[_SCALARS - 1] = math.log1p(context_tokens)
-        features[_SCALARS:] = projected
+        features = np.empty(_SCALARS + len(raw) - COPIED, dtype=np.float32)
+        write_statistics(raw[:COPIED], context_tokens, features)
+        features[_SCALARS:] = raw[COPIED:]
         return features
 
-    def _project(self, state_H: Tensor) -> Tensor:
-        assert self.projection_HK is not None
-        if state_H.shape != self.projection_HK.shape[:1]:
+    def read(self, state: RoundState) -> np.ndarray:
+        """The features [F], float32, when a round begins."""
+        return self(state.root_logprobs_D, state.target_logits_V, state.root_state_H, state.context_tokens)
+
+    def bind(self, speculator: Speculator) -> PositionFeatures:
+        """Itself, for use with this pair. Raises ValueError where the head's state has another width."""
+        given = speculator.head.config.hidden_size
+        if self.state_width not in (None, given):
             raise ValueError(
-                f"the head's state has shape {tuple(state_H.shape)}, the projection was made for width "
-                f"{self.state_width}: use a policy trained for this head"
+                f"the features project a head's state of width {self.state_width}, this head's has {given}: use a "
+                "policy trained for this head"
             )
-        if self._projection is None or self._projection.device != state_H.device:
-            self._projection = torch.from_numpy(self.projection_HK).to(state_H.device)
-        state = state_H.float()
-        return (state @ self._projection) * (state.shape[0] ** 0.5 / state.norm().clamp_min(1e-6))
+        return self
 
+    def spec(self) -> Plain:
+        """What a file must say of it; ``states.from_parts`` reads it."""
+        return "statistics"
 
-def _draft(logprobs_D: Tensor) -> Tensor:
-    """The head's best log-probabilities, sorted."""
-    if logprobs_D.shape[0] < max(_MASSES):
-        raise ValueError(
-            f"a draft vocabulary of {logprobs_D.shape[0]} tokens: the features need at least {max(_MASSES)}. "
-            "Use a fixed shape instead of a policy."
-        )
-    return logprobs_D.topk(_COPIED).values
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a file must hold of it."""
+        return {} if self._projection is None else {"projection_HK": self._projection.matrix_HK}
 
 
 HISTORY_NAMES = [
@@ -171,12 +199,18 @@ class FeatureSet:
 
     @classmethod
     def fit(cls, position_names: Sequence[str], features_NF: np.ndarray) -> FeatureSet:
-        """Normalised over joined features of N states. Constant features are left unscaled."""
+        """Normalised over joined features of N states. Constant features are left unscaled.
+
+        The history belongs to the decoding statistics: where none of these is among the position's features (a state of
+        the text alone, say), its columns get an infinite scale, and the network sees zeros.
+        """
         names = [*position_names, *HISTORY_NAMES]
         if features_NF.shape[1:] != (len(names),) or len(features_NF) == 0:
             raise ValueError(f"features of shape {features_NF.shape}: expected [states, {len(names)}]: {names}")
         deviation = features_NF.std(axis=0, dtype=np.float64)
         scale = np.where(deviation > 1e-6, deviation, 1.0)
+        if position_names and all(_WIDE_COLUMN.fullmatch(name) for name in position_names):
+            scale[len(position_names) :] = np.inf
         return cls(names, features_NF.mean(axis=0, dtype=np.float64).astype(np.float32), scale.astype(np.float32))
 
     @property

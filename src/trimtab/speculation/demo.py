@@ -31,7 +31,8 @@ def demo(command: Demo) -> None:
     for task in tasks[: command.answers]:
         show(speculator, task.turns[0], 96, shape=EAGLE_DEFAULT, console=console)
         console.print()
-    with Run.begin(recipe.out, replace(command, train=recipe)) as run:
+    settings = replace(command, train=recipe)
+    with Run.begin(recipe.out, settings, track=recipe.track, tracking=recipe.tracking) as run:
         prepared = prepare(recipe, run)
         made = evaluate(
             recipe.pair,

@@ -8,11 +8,20 @@ beforehand. A step is a round: draft with the action, verify that same tree. Its
 a sum that is positive exactly where the whole decode is faster than ``rate`` (Dinkelbach 1967: the ratio of sums
 sum(tokens) / sum(seconds) is maximal where the maximum of this difference is zero). A mean of per-round ratios would
 reward the wrong thing. Tokens and seconds stay apart in ``info``.
+
+A learner that looks no further than the round (a bandit) needs to know what landing somewhere is worth. Potential-based
+shaping (Ng, Harada and Russell 1999) adds V(next) - V(here), V being the value of going on with the best static shape. All
+tokens will be committed in the end, so they cancel, and what is left is free of the rate but for the unit:
+
+    rate * (S(here) - S(next) - seconds) / scale,    S = the best static shape's seconds to the end
+
+the time that the round saved. Summed over a decode both rewards differ by a constant, so the best policy is the same; the
+best action for the round alone is one step of policy improvement over the static shape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +53,28 @@ class Objective:
     def reward(self, tokens: Any, seconds: Any) -> Any:
         """Of one round or of an array of rounds."""
         return (tokens - self.rate * (seconds + self.decision_seconds)) / self.scale
+
+    def rewards_NA(self, replay: FlatReplay, to_go_N: np.ndarray | None = None) -> np.ndarray:
+        """Of every action at every row; shaped, where ``to_go_N`` gives the seconds that are left (``seconds_to_go``)."""
+        if to_go_N is None:
+            return self.reward(replay.tokens_NA, replay.seconds_NA)
+        saved = to_go_N[:-1, None] - to_go_N[_landing(replay)] - replay.seconds_NA - self.decision_seconds
+        return self.rate * saved / self.scale
+
+
+def _landing(replay: FlatReplay) -> np.ndarray:
+    """The row that each action leads to, [N, A]; N where the text is complete."""
+    over = replay.tokens_NA >= replay.remaining_N[:, None]
+    return np.where(over, replay.rows, np.arange(replay.rows)[:, None] + replay.tokens_NA)
+
+
+def seconds_to_go(replay: FlatReplay, column: int, decision_seconds: float = 0.0) -> np.ndarray:
+    """Seconds from each row to its text's end with one action throughout, [N + 1]; the last entry is the end's, 0."""
+    landing_N, to_go = _landing(replay)[:, column], np.zeros(replay.rows + 1)
+    seconds_N = replay.seconds_NA[:, column] + decision_seconds
+    for row in reversed(range(replay.rows)):  # a text's rows come in order, and lead forward only
+        to_go[row] = seconds_N[row] + to_go[landing_N[row]]
+    return to_go
 
 
 def _spaces(features: FeatureSet, replay: FlatReplay) -> tuple[spaces.Box, spaces.Discrete]:
@@ -90,13 +121,24 @@ class ReplayEnv(gymnasium.Env[np.ndarray, np.int64]):
 
 
 class ReplayVecEnv(VecEnv):
-    """Many prompts side by side, numpy throughout. Prompts come in shuffled passes: each once per pass."""
+    """Many prompts side by side, numpy throughout. Prompts come in shuffled passes: each once per pass.
+
+    ``rewards`` says what every action is worth at every row, [N, A], for an objective (default: its own reward).
+    """
 
     def __init__(
-        self, replay: FlatReplay, features: FeatureSet, objective: Objective, decodes: int = 128, seed: int = 0
+        self,
+        replay: FlatReplay,
+        features: FeatureSet,
+        objective: Objective,
+        decodes: int = 128,
+        seed: int = 0,
+        rewards: Callable[[Objective], np.ndarray] | None = None,
     ) -> None:
         observations, actions = _spaces(features, replay)
-        self.replay, self.features, self.objective = replay, features, objective
+        self.replay, self.features = replay, features
+        self._rewards: Callable[[Objective], np.ndarray] = rewards or (lambda objective: objective.rewards_NA(replay))
+        self.objective = objective
         self.tokens, self.seconds, self.rounds = 0, 0.0, 0
         self._rng = np.random.default_rng(seed)
         self._queue = np.empty(0, dtype=np.int64)
@@ -105,6 +147,15 @@ class ReplayVecEnv(VecEnv):
         self._action_B = np.zeros(decodes, dtype=np.int64)
         self.render_mode = None
         super().__init__(decodes, observations, actions)
+
+    @property
+    def objective(self) -> Objective:
+        """What rounds are worth, from now on."""
+        return self._objective
+
+    @objective.setter
+    def objective(self, objective: Objective) -> None:
+        self._objective, self._rewards_NA = objective, self._rewards(objective).astype(np.float32)
 
     def _draw(self, count: int) -> np.ndarray:
         """The next prompts of the shuffled passes."""
@@ -151,6 +202,7 @@ class ReplayVecEnv(VecEnv):
 
     def step_wait(self) -> VecEnvStepReturn:
         row, action, replay = self._row_B, self._action_B, self.replay
+        at = row, action
         tokens, seconds = replay.tokens_NA[row, action], replay.seconds_NA[row, action]
         accepted = replay.accepted_NA[row, action]
         self._history.observe(accepted, replay.depth_A[action])
@@ -168,7 +220,7 @@ class ReplayVecEnv(VecEnv):
                 infos[index]["terminal_observation"] = last[index]
                 infos[index]["TimeLimit.truncated"] = False
             self._begin(ended, self._draw(len(ended)))
-        return self._observation(), self.objective.reward(tokens, seconds).astype(np.float32), done, infos
+        return self._observation(), self._rewards_NA[at], done, infos
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The decodes under way, for a checkpoint."""

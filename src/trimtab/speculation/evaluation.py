@@ -28,13 +28,20 @@ from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.generation import Controller
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.learning import replayed
-from trimtab.speculation.race import Entry, Turn, by_engine, race, speed_ratio, turns
+from trimtab.speculation.level_builder import build as build_levels
+from trimtab.speculation.level_fixed import Fixed, best_sharpened
+from trimtab.speculation.level_replay import flatten
+from trimtab.speculation.level_replay import oracle as level_oracle
+from trimtab.speculation.levels import LevelTable
+from trimtab.speculation.race import Decoder, Entry, Turn, by_engine, race, speed_ratio, turns
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
+from trimtab.speculation.saved import SavedPolicy, load_policy
 from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
 from trimtab.speculation.tasks import PromptTask
 from trimtab.speculation.tree_policy import TreePolicy
 from trimtab.statistics import Interval, verdict
+from trimtab.trackers import TrackSettings
 
 if TYPE_CHECKING:
     from trimtab.speculation.recipe import Evaluate, Pair, Train
@@ -54,24 +61,41 @@ COLUMNS = (
 )
 
 
+STATIC, SHARPENED, POLICY = "eagle-best-static", "best-static-sharpened", "eagle-policy"
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One way to decode: a static tree, or a controller."""
+
+    note: str
+    shape: TreeShape | None = None
+    policy: Controller | None = None
+
+    def decoder(self, speculator: Speculator, max_new_tokens: int) -> Decoder:
+        return by_engine(speculator, max_new_tokens, shape=self.shape, policy=self.policy)
+
+
 @dataclass(frozen=True)
 class Contest:
     """What is compared: the static choices and the two controllers, made on the training split."""
 
     best_static: TreeShape
     rule: greedy.GreedyPolicy
-    policy: TreePolicy
-    extractor: PositionFeatures
+    policy: SavedPolicy
+    sharpened: Fixed | None = None
 
-    def controllers(self) -> dict[str, tuple[TreeShape | None, Controller | None, str]]:
-        """Name -> (static tree, controller, note), the decoded rows in their order."""
-        chosen = f"{len(set(self.policy.actions))} trees"
-        return {
-            "eagle-default": (EAGLE_DEFAULT, None, str(EAGLE_DEFAULT)),
-            "eagle-best-static": (self.best_static, None, f"{self.best_static}, best on the training prompts"),
-            "cost-model-greedy": (None, self.rule.controller(self.extractor), "closed form, from root confidence"),
-            "eagle-policy": (None, self.policy, f"PPO on replay, {chosen}"),
+    def contenders(self) -> dict[str, Contender]:
+        """The decoded rows in their order."""
+        rule = self.rule.controller(PositionFeatures())
+        rows = {
+            "eagle-default": Contender(str(EAGLE_DEFAULT), shape=EAGLE_DEFAULT),
+            STATIC: Contender(f"{self.best_static}, best on the training prompts", shape=self.best_static),
         }
+        if self.sharpened is not None:
+            rows[SHARPENED] = Contender(str(self.sharpened), policy=self.sharpened)
+        rows["cost-model-greedy"] = Contender("closed form, from root confidence", policy=rule)
+        return rows | {POLICY: Contender(str(self.policy), policy=self.policy)}
 
 
 def contest(prepared: Prepared) -> Contest:
@@ -79,7 +103,8 @@ def contest(prepared: Prepared) -> Contest:
     priced = oracle.price(prepared.table, prepared.costs)
     best = prepared.table.actions[oracle.best_static(priced)]
     rule = greedy.fit(prepared.table.subset(oracle.prune(prepared.table, prepared.costs, 12)), prepared.costs)
-    return Contest(best, rule, prepared.policy, prepared.policy.position)
+    sharpened = best_sharpened(prepared.levels, prepared.costs) if prepared.levels else None
+    return Contest(best, rule, prepared.policy, sharpened)
 
 
 @dataclass(frozen=True)
@@ -90,6 +115,7 @@ class Evaluation:
     turns: list[Turn]
     bounds: oracle.Bounds
     replayed_policy: float
+    level_oracle: float | None
     identical: dict[str, float | None]
     interval: Interval
     costs: CostModel
@@ -107,7 +133,12 @@ class Evaluation:
 
     def ratio(self, name: str) -> Interval:
         """Speed of a decoded row over the best static tree's, with its interval over prompts."""
-        return speed_ratio(self.entry(name), self.entry("eagle-best-static"), self.turns)
+        return speed_ratio(self.entry(name), self.entry(STATIC), self.turns)
+
+    @property
+    def ceiling(self) -> float:
+        """The oracle's speed over the best static tree's, the oracle deciding as often as the policy does."""
+        return (self.level_oracle or self.bounds.oracle) / self.bounds.best_static
 
     def rows(self) -> list[dict[str, Any]]:
         """The table, unrounded."""
@@ -116,9 +147,12 @@ class Evaluation:
         for name, rate, note in (
             ("best-static-per-prompt", self.bounds.best_static_each, "known afterwards only"),
             ("clairvoyant", self.bounds.clairvoyant, "looks one round ahead"),
-            ("oracle", self.bounds.oracle, "dynamic programming"),
+            ("oracle", self.bounds.oracle, "dynamic programming, a tree of the menu each round"),
+            ("level-oracle", self.level_oracle, "dynamic programming, stopping after any level"),
         ):
-            shares = {"share_of_oracle_gain": self.bounds.share(rate)}
+            if rate is None:
+                continue
+            shares = {"share_of_oracle_gain": self._share(rate / self.bounds.best_static)}
             ratio = {"against_best_static": rate / self.bounds.best_static}
             row = dict.fromkeys(COLUMNS) | {"name": name, "tokens_per_second": rate * scale} | ratio | shares
             made.append(row | {"note": f"replayed: {note}"})
@@ -126,7 +160,6 @@ class Evaluation:
 
     def _decoded(self, entry: Entry) -> dict[str, Any]:
         interval = self.ratio(entry.name)
-        gain = self.bounds.oracle / self.bounds.best_static - 1
         return {
             "name": entry.name,
             "tokens_per_second": entry.tokens_per_second,
@@ -134,15 +167,18 @@ class Evaluation:
             "against_best_static": interval.estimate,
             "low": interval.low,
             "high": interval.high,
-            "share_of_oracle_gain": (interval.estimate - 1) / gain if gain > 0 else None,
+            "share_of_oracle_gain": self._share(interval.estimate),
             "policy_overhead": entry.share("policy"),
             "identical_text_float32": self.identical.get(entry.name),
             "note": entry.note,
         }
 
+    def _share(self, ratio: float) -> float | None:
+        return (ratio - 1) / (self.ceiling - 1) if self.ceiling > 1 else None
+
     def bars(self) -> list[dict[str, Any]]:
         """The bars of the product: name, value, bound, holds."""
-        overhead = self.entry("eagle-policy").share("policy")
+        overhead = self.entry(POLICY).share("policy")
         checked = [share for share in self.identical.values() if share is not None]
         bars = [
             bar("policy against best static, lower end of the interval", self.interval.low, 1.0, above=True),
@@ -173,12 +209,11 @@ class Evaluation:
     def sentence(self) -> str:
         """The verdict in words."""
         span = f"{self.interval.estimate:.3f}x the best static tree [{self.interval.low:.3f}, {self.interval.high:.3f}]"
-        ceiling = self.bounds.oracle / self.bounds.best_static
         if self.verdict == "better":
-            return f"The learned policy decodes at {span}; the oracle's ceiling is {ceiling:.2f}x."
+            return f"The learned policy decodes at {span}; the oracle's ceiling is {self.ceiling:.2f}x."
         return (
             f"short: the learned policy decodes at {span}, so the gain is not shown. Use the fixed tree "
-            f"{self.best_static}. The oracle's ceiling is {ceiling:.2f}x, with features that see one round ahead "
+            f"{self.best_static}. The oracle's ceiling is {self.ceiling:.2f}x, with features that see one round ahead "
             f"{self.bounds.clairvoyant / self.bounds.best_static:.2f}x; in replay the policy reaches "
             f"{self.replayed_policy / self.bounds.best_static:.3f}x."
         )
@@ -198,11 +233,32 @@ def _identical(
     prompts = turns(speculator, tasks, max_new_tokens)
     truth = [by_engine(speculator, max_new_tokens)(turn).tokens for turn in prompts]
     shares: dict[str, float | None] = {}
-    for name, (shape, policy, _) in contest_.controllers().items():
-        decode = by_engine(speculator, max_new_tokens, shape=shape, policy=policy)
+    for name, contender in contest_.contenders().items():
+        decode = contender.decoder(speculator, max_new_tokens)
         texts = [decode(turn).tokens for turn in prompts]
         shares[name] = fidelity.compare(speculator.model, [t.ids for t in prompts], texts, truth).share
     return shares
+
+
+def _replayed(
+    prepared: Prepared,
+    pair: Pair,
+    dtype: str,
+    tasks: Sequence[PromptTask],
+    max_new_tokens: int,
+    table: ReplayTable,
+) -> tuple[float, float | None]:
+    """Tokens per second of the policy in replay, and of the oracle that stops after any level (where the policy does)."""
+    policy = prepared.policy
+    if isinstance(policy, TreePolicy):
+        if policy.position.names != table.feature_names:
+            speculator = load_pair(pair, dtype)
+            wide = build(speculator, tasks, policy.actions, max_new_tokens, policy.position.bind(speculator))
+            return oracle.tokens_per_second(replayed(policy, wide, prepared.costs)), None
+        return oracle.tokens_per_second(replayed(policy, table, prepared.costs)), None
+    (level_table,) = build_levels(load_pair(pair, dtype), tasks, [policy.menu], max_new_tokens)
+    levels = flatten(level_table, prepared.costs)
+    return policy.replay(levels).rate(), level_oracle(levels).rate()
 
 
 def evaluate(
@@ -220,8 +276,8 @@ def evaluate(
     speculator = load_pair(pair)
     prompts = turns(speculator, tasks, max_new_tokens)
     entries = [
-        Entry(name, by_engine(speculator, max_new_tokens, shape=shape, policy=policy), note)
-        for name, (shape, policy, note) in contenders.controllers().items()
+        Entry(name, contender.decoder(speculator, max_new_tokens), contender.note)
+        for name, contender in contenders.contenders().items()
     ]
     say(f"decoding {len(prompts)} turns with {len(entries)} contenders")
     with progress_bar("decoding") as advance:
@@ -233,22 +289,22 @@ def evaluate(
             tasks,
             prepared.table.actions,
             max_new_tokens,
-            contenders.extractor,
+            PositionFeatures(),
             progress=lambda done, total: advance(done / total),
         )
     static = table.actions.index(contenders.best_static)
     priced = oracle.price(table, prepared.costs)
     bounds = oracle.bounds(priced, static)
-    rate = oracle.tokens_per_second(replayed(prepared.policy, table, prepared.costs))
+    rate, ceiling = _replayed(prepared, pair, table_dtype, tasks, max_new_tokens, table)
     checked = list(tasks) if float32_texts is None else list(tasks[:float32_texts])
     identical: dict[str, float | None] = {}
     if checked:
         say(f"comparing texts in float32 on {len(checked)} prompts")
         identical = _identical(pair, contenders, checked, max_new_tokens)
-    mine, fixed = (next(e for e in entries if e.name == name) for name in ("eagle-policy", "eagle-best-static"))
+    mine, fixed = (next(e for e in entries if e.name == name) for name in (POLICY, STATIC))
     interval = speed_ratio(mine, fixed, prompts)
     return Evaluation(
-        entries, prompts, bounds, rate, identical, interval, prepared.costs, table, contenders.best_static
+        entries, prompts, bounds, rate, ceiling, identical, interval, prepared.costs, table, contenders.best_static
     )
 
 
@@ -261,8 +317,12 @@ def begin(recipe: Train) -> Run:
 
     settings = replace(recipe, resume=None)
     if recipe.resume is None:
-        return Run.begin(recipe.out, settings)
-    return Run.resume(recipe.resume, None if settings == Train() else settings)
+        return Run.begin(recipe.out, settings, track=settings.track, tracking=settings.tracking)
+    own, usual = recipe_of(recipe.resume), Train()
+    otherwise = (settings.track, settings.tracking) != (usual.track, usual.tracking)
+    track, tracking = (settings.track, settings.tracking) if otherwise else (own.track, own.tracking)
+    asked, usual = (replace(one, track=own.track, tracking=own.tracking) for one in (settings, usual))
+    return Run.resume(recipe.resume, None if asked == usual else asked, track=track, tracking=tracking)
 
 
 def train(recipe: Train) -> None:
@@ -290,12 +350,15 @@ def recipe_of(run_directory: Path) -> Train:
     if raw.pop("class") != "Train":
         raise ValueError(f"{path} is no recipe of a training run: expected one of trimtab speculation train")
     pair = {name: value for name, value in raw.pop("pair").items() if name != "class"}
-    bins = raw.pop("bins")
-    return Train(
-        **(raw | {"out": Path(raw["out"])}),
-        pair=Pair(**pair),
-        bins=None if bins is None else (tuple(bins[0]), tuple(bins[1]), tuple(bins[2])),
-    )
+    tracking = {name: value for name, value in raw.pop("tracking", {}).items() if name != "class"}
+    paths: dict[str, Any] = {"out": Path(raw["out"]), "from_data": tuple(map(Path, raw.get("from_data", ())))}
+    settings = {name: _tuples(value) for name, value in raw.items()} | paths
+    return Train(**settings, tracking=TrackSettings(**tracking), pair=Pair(**pair))
+
+
+def _tuples(value: Any) -> Any:
+    """Lists, as YAML has them, as the tuples that they were."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def prepared_of(run_directory: Path, speculator: Speculator | None = None) -> Prepared:
@@ -310,7 +373,8 @@ def prepared_of(run_directory: Path, speculator: Speculator | None = None) -> Pr
     return Prepared(
         CostModel.load(parts["costs.json"]),
         ReplayTable.load(parts["replay.npz"]),
-        TreePolicy.load(parts["policy"], speculator),
+        load_policy(parts["policy"], speculator),
+        [LevelTable.load(path) for path in sorted(run_directory.glob("levels-*.npz"))],
     )
 
 

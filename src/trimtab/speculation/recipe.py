@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from trimtab.speculation.training.verb import TrainHead
+from trimtab.trackers import TrackSettings
 
 Bins = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
@@ -28,6 +29,8 @@ class Pair:
     """Arithmetic of decoding: auto (the file's own), float32, bfloat16, float16."""
     device: str | None = None
     """Where to run: cpu, cuda, cuda:1, ...; the CPU where not given."""
+    compile: str = "off"
+    """Compile drafting and verification: off, dynamic (CPU; about a minute at the first answer), buckets (CUDA graphs)."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Generate:
     """Tree: total_tokens depth top_k. None: decode without drafting."""
     policy: Path | None = None
     """A trained policy (its folder, or a run's) that chooses the trees instead."""
+    collect: Path | None = None
+    """Append what happened in each round to this log (see `trimtab speculation collect`)."""
 
     def run(self) -> None:
         from trimtab.speculation.answering import answer
@@ -96,22 +101,74 @@ class Train:
     """The trees to choose among: seed, resps, small or default."""
     bins: Bins | None = None
     """Trees of your own instead: bins of total_tokens, depth and top_k."""
-    menu_size: int = 12
+    total_tokens_bins: tuple[int, ...] = ()
+    """Sizes of trees instead of the menu's own; of all combinations those that exist are the menu."""
+    depth_bins: tuple[int, ...] = ()
+    """Depths instead of the menu's own."""
+    top_k_bins: tuple[int, ...] = ()
+    """Beam widths instead of the menu's own."""
+    menu_size: int = 48
     """The menu is pruned to at most so many trees, those that serve the oracle best."""
+    learner: str = "levels"
+    """levels: decide after each level whether to draft another. Or choose a tree before each round: ppo, dqn, linucb,
+    ppo-multidiscrete, lin-ts, neural-linear, full-information, greedy, ucb1 or exp3."""
+    level_beams: tuple[int, ...] = (3, 4)
+    """Of the learner levels: beam widths to try."""
+    level_depth: int = 16
+    """Of the learner levels: draft at most so many levels."""
+    draft_temperature: float | None = None
+    """Of the learner levels: divides the head's logits (1: as published); None: the one that fits the target's choices."""
+    action_space: str = "flat"
+    """flat: a score for each tree of the pruned menu; multidiscrete: for each bin, over all trees that exist."""
+    mode: str = "standard"
+    """standard, or max-entropy: more entropy in training, trees drawn by chance in decoding."""
+    entropy_coef: float | None = None
+    """Weight of the policy's entropy in training; None: the mode's own."""
+    inference_temperature: float | None = None
+    """Draw trees from the softmax of scores at this temperature; 0: the best one. None: the mode's own."""
     ppo_updates: int = 60
     """Updates of PPO; they refine a start from full information."""
     calibration_seconds: float = 30.0
     """How long to measure costs."""
     table_dtype: str = "float32"
     """Arithmetic of the replay table; float32 is exact."""
+    state: str = "statistics"
+    """What the policy sees: statistics, text, fused, fused-fc, fused-learned, head, joined by + (statistics+fused)."""
+    compressed_width: int = 8
+    """Numbers that fused-learned and head are compressed to."""
+    text_encoder: str = "all-MiniLM-L6-v2"
+    """Of the state text: all-MiniLM-L6-v2 (offline), or a sentence-transformers id or path."""
+    text_refresh_tokens: int = 16
+    """The text is embedded anew every so many tokens."""
+    reward: str = "time"
+    """What is learned for: time, reference, or module:attribute of your own. Speed is judged in any case."""
+    hold: int | None = 1
+    """A decision is held for so many rounds; None: for as many as are fastest on the validation prompts."""
+    hold_drift: float | None = None
+    """End a hold where the features have drifted by so many standard deviations."""
+    hold_surprise: float | None = None
+    """End a hold where a round accepted so many tokens more, or fewer, than expected of its tree."""
+    planned_rounds: int = 1
+    """A decision plans the trees of so many rounds."""
     seed: int = 0
     """Seed of calibration, splits and learning."""
     out: Path = Path("runs")
     """Where runs are kept."""
+    track: tuple[str, ...] = ("tensorboard",)
+    """Where metrics go beside metrics.jsonl: tensorboard, wandb, trackio."""
+    tracking: Annotated[TrackSettings, tyro.conf.arg(name="")] = TrackSettings()
     resume: Path | None = None
-    """A run to go on with, by its own recipe."""
+    """A run to go on with, by its own recipe; it may be tracked elsewhere than before."""
+
+    from_data: tuple[Path, ...] = ()
+    """Learn from these files of `trimtab speculation collect` alone, off-policy: no models, no table, no costs."""
 
     def run(self) -> None:
+        if self.from_data:
+            from trimtab.speculation.data_verb import train_from_data
+
+            train_from_data(self)
+            return
         from trimtab.speculation.evaluation import train
 
         train(self)
@@ -155,12 +212,21 @@ class Bench:
     """Tokens per answer."""
     policy: Path | None = None
     """A run of `trimtab speculation train`: its policy, costs and table. None: train one first."""
+    compile: bool = False
+    """Compile this engine, for all of its rows (dynamic on a CPU, buckets on CUDA); or say how in --pair.compile."""
     compile_baseline: bool = False
-    """Try torch.compile for transformers' generate() too (compiles anew for each cache length: takes minutes)."""
+    """Race compiled forwards for transformers' generate() too (two compilations, each of about a minute or two)."""
     repeats: int = 1
     """Times that each prompt is decoded by each contender; the median counts."""
     json: Path | None = None
     """Also write rows and bars here."""
+
+    @property
+    def raced_pair(self) -> Pair:
+        """The pair as it is raced: compiled, where ``compile`` says so and the pair does not say how."""
+        if not self.compile or self.pair.compile != "off":
+            return self.pair
+        return replace(self.pair, compile="buckets" if (self.pair.device or "cpu").startswith("cuda") else "dynamic")
 
     def run(self) -> None:
         from trimtab.speculation.bench import bench
@@ -186,7 +252,94 @@ class Demo:
         demo(self)
 
 
-_SEED_MENU = Train(menu="resps", menu_size=24, prompt_count=None, max_new_tokens=256)
+@dataclass(frozen=True)
+class Collect:
+    """Decode prompts with trees drawn at random, and log every round: data to judge policies and to train from."""
+
+    out: Path = Path("collected.jsonl")
+    """The log; what it holds already is kept."""
+    pair: Pair = Pair()
+    prompts: str = "train"
+    """Prompts to decode: train, held_out, or a JSON Lines file in MT-bench's format."""
+    prompt_count: int | None = 60
+    """Use the first so many prompts; None: all."""
+    max_new_tokens: int = 96
+    """Tokens per answer."""
+    decodes: int = 8
+    """Times that each prompt is decoded: the more, the better estimates become."""
+    menu: str = "default"
+    """The trees to draw from: seed, resps, small or default."""
+    bins: Bins | None = None
+    """Trees of your own instead: bins of total_tokens, depth and top_k."""
+    menu_size: int = 12
+    """Of the menu, so many trees, spread evenly from small to large."""
+    policy: Path | None = None
+    """A trained policy (its folder, or a run's) that chooses among its trees instead, but for a share at random."""
+    epsilon: float = 0.3
+    """That share."""
+    seed: int = 0
+
+    def run(self) -> None:
+        from trimtab.speculation.recording import collect
+
+        collect(self)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Tell a policy's speed from logged decodes, before it is ever run, beside the static trees of the log."""
+
+    data: tyro.conf.Positional[tuple[Path, ...]]
+    """Files of `trimtab speculation collect`."""
+    policy: Path | None = None
+    """A trained policy (its folder, or a run's)."""
+    decision_seconds: float = 1e-4
+    """What a decision of the policy is charged."""
+    folds: int = 4
+    """Into how many parts the decodes are dealt for cross-fitting."""
+    json: Path | None = None
+    """Also write the table here."""
+
+    def run(self) -> None:
+        from trimtab.speculation.data_verb import judge
+
+        judge(self)
+
+
+@dataclass(frozen=True)
+class Online:
+    """Answer questions and learn on the way, a static tree as the fallback; go on where it was stopped."""
+
+    prompts: tyro.conf.Positional[str]
+    """The questions: a JSON Lines file in MT-bench's format, or train, held_out."""
+    out: Path = Path("online")
+    """Folder of the answers, the learner's state and the policy; one that is there already is gone on with."""
+    pair: Pair = Pair()
+    prompt_count: int | None = None
+    """Use the first so many prompts; None: all."""
+    max_new_tokens: int = 256
+    """Tokens per answer."""
+    fallback: tuple[int, int, int] = (12, 5, 2)
+    """The static tree to begin with and to fall back to: total_tokens depth top_k, best as calibrated."""
+    menu: str = "default"
+    """The trees to choose among: seed, resps, small or default."""
+    bins: Bins | None = None
+    """Trees of your own instead: bins of total_tokens, depth and top_k."""
+    menu_size: int = 12
+    """Of the menu, so many trees, spread evenly from small to large."""
+    control_share: float = 0.2
+    """Share of the rounds that the fallback decodes, to compare."""
+    warmup_rounds: int = 64
+    """Rounds of the fallback before learning begins."""
+    seed: int = 0
+
+    def run(self) -> None:
+        from trimtab.speculation.online import online
+
+        online(self)
+
+
+_SEED_MENU = Train(learner="ppo", menu="resps", menu_size=24, prompt_count=None, max_new_tokens=256)
 
 RECIPES: dict[str, dict[str, Train]] = {
     "train": {
@@ -202,6 +355,9 @@ VERBS: dict[str, type] = {
     "train": Train,
     "evaluate": Evaluate,
     "bench": Bench,
+    "collect": Collect,
+    "judge": Judge,
+    "online": Online,
     "train-head": TrainHead,
     "demo": Demo,
 }

@@ -2,31 +2,40 @@
 
 costs.json  <- calibrate    what a round costs on this machine
 replay.npz  <- tabulate     what every tree accepts at every position of the training prompts
-policy/     <- learn        PPO on the replay, exported to a plain perceptron
+policy/     <- learn        a learner on the replay (PPO unless told otherwise), exported to a plain perceptron
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab.checkpoints import Bookkeeping, Checkpoint
 from trimtab.console import print_update, progress_bar, say
 from trimtab.plain import Plain
-from trimtab.policies.sb3 import PPOSettings
+from trimtab.policies.held import Adaptive
 from trimtab.runs import Run
-from trimtab.speculation.actions import TreeShape, menu, named_menu
+from trimtab.speculation import level_stage
+from trimtab.speculation.actions import TreeShape, menu, menu_bins, named_menu
 from trimtab.speculation.calibration import calibrate
-from trimtab.speculation.context import PositionFeatures
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.learning import LearningSettings, learn
+from trimtab.speculation.holding import HOLDS, lasting
+from trimtab.speculation.inference import Inference
+from trimtab.speculation.learners import PPO
+from trimtab.speculation.learning import LearningSettings, learn, mode_of, split
+from trimtab.speculation.levels import LevelTable
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
+from trimtab.speculation.reward import named_reward
+from trimtab.speculation.saved import SavedPolicy
+from trimtab.speculation.state_tables import StateSettings, fitted, narrow, tabulating
+from trimtab.speculation.states import StateSpec
 from trimtab.speculation.tasks import PromptTask, first, own_prompts, read_prompts
 from trimtab.speculation.tree_policy import TreePolicy, Widths
+from trimtab.tracking import Histogram, Value
 
 if TYPE_CHECKING:
     from trimtab.speculation.recipe import Pair, Train
@@ -38,17 +47,39 @@ class Prepared:
 
     costs: CostModel
     table: ReplayTable
-    policy: TreePolicy
+    policy: SavedPolicy
+    levels: list[LevelTable] = field(default_factory=list[LevelTable])
 
 
 def load_pair(pair: Pair, dtype: str | None = None) -> Speculator:
-    """The speculator that ``pair`` names, in ``dtype`` (default: the pair's own)."""
-    return Speculator.from_pretrained(pair.target, pair.head, dtype=dtype or pair.dtype, device=pair.device)
+    """The speculator that ``pair`` names, in ``dtype`` (default: the pair's own).
+
+    In another ``dtype``, where exact numbers are wanted and not speed, it is not compiled.
+    """
+    compile = pair.compile if dtype is None else "off"  # noqa: A001
+    return Speculator.from_pretrained(
+        pair.target, pair.head, dtype=dtype or pair.dtype, device=pair.device, compile=compile
+    )
 
 
-def shapes_of(name: str, bins: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None) -> list[TreeShape]:
-    """The trees of a named menu, or of custom bins."""
-    return named_menu(name) if bins is None else menu(*bins)
+Bins = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def shapes_of(name: str, bins: Bins | None, instead: Bins = ((), (), ())) -> list[TreeShape]:
+    """The trees of a named menu, or of custom bins; where ``instead`` names bins of a part, of those.
+
+    Raises ValueError for an unknown menu, or bins of which no tree exists.
+    """
+    if not any(instead):
+        return named_menu(name) if bins is None else menu(*bins)
+    known = menu_bins(name) if bins is None else bins
+    total_tokens, depth, top_k = (own or theirs for own, theirs in zip(instead, known, strict=True))
+    return menu(total_tokens, depth, top_k)
+
+
+def _shapes(recipe: Train) -> list[TreeShape]:
+    """The trees that the recipe names."""
+    return shapes_of(recipe.menu, recipe.bins, (recipe.total_tokens_bins, recipe.depth_bins, recipe.top_k_bins))
 
 
 def prompts_of(name: str, count: int | None) -> list[PromptTask]:
@@ -76,20 +107,26 @@ def calibrated(recipe: Train, folder: Path, shapes: Sequence[TreeShape], tasks: 
     return costs
 
 
+def _state(recipe: Train) -> tuple[StateSpec, StateSettings]:
+    """The state that the recipe names."""
+    settings = StateSettings(recipe.compressed_width, recipe.text_encoder, recipe.text_refresh_tokens, recipe.seed)
+    return StateSpec.parse(recipe.state), settings
+
+
 def tabulated(recipe: Train, folder: Path, shapes: Sequence[TreeShape], tasks: Sequence[PromptTask]) -> ReplayTable:
     """``replay.npz``, built in ``table_dtype`` unless it is there already; an interrupted build goes on."""
     path = folder / "replay.npz"
     if path.exists():
         return ReplayTable.load(path)
     say(f"tabulating: {len(tasks)} prompts, {recipe.max_new_tokens} new tokens each, in {recipe.table_dtype}")
-    speculator = load_pair(recipe.pair, recipe.table_dtype)
+    speculator, (spec, settings) = load_pair(recipe.pair, recipe.table_dtype), _state(recipe)
     with progress_bar("tabulating") as advance:
         table = build(
             speculator,
             tasks,
             shapes,
             recipe.max_new_tokens,
-            PositionFeatures(),
+            tabulating(spec, speculator, settings),
             folder=folder / "replays",
             progress=lambda done, total: advance(done / total),
         )
@@ -112,6 +149,20 @@ class _KeptByRun:
         return self.run.checkpoint(step, arrays, state)
 
 
+def _learning(recipe: Train) -> LearningSettings:
+    """How the recipe has a policy learned. Raises ValueError for a learner, mode or action space unknown or impossible."""
+    learner, inference = mode_of(
+        recipe.learner,
+        recipe.mode,
+        entropy_coef=recipe.entropy_coef,
+        inference_temperature=recipe.inference_temperature,
+        action_space=recipe.action_space,
+    )
+    if isinstance(learner, PPO):
+        learner = replace(learner, settings=replace(learner.settings, updates=recipe.ppo_updates))
+    return LearningSettings(menu_size=recipe.menu_size, learner=learner, inference=inference, reward=recipe.reward)
+
+
 def learned(recipe: Train, run: Run, costs: CostModel, table: ReplayTable) -> TreePolicy:
     """``policy/``, trained on the table unless it is there already."""
     path = run.path / "policy"
@@ -119,29 +170,66 @@ def learned(recipe: Train, run: Run, costs: CostModel, table: ReplayTable) -> Tr
     if path.exists():
         return TreePolicy.load(path, speculator)
 
-    def log(update: int, metrics: dict[str, float]) -> None:
+    def log(update: int, metrics: Mapping[str, Value]) -> None:
         run.log(update, metrics)
-        if update % 10 == 0:
-            print_update(update, metrics, run.elapsed_seconds)
+        if update % 10 == 0:  # the learner's own numbers; what the judged policy did is for the trackers
+            own = {name: v for name, v in metrics.items() if not isinstance(v, Histogram) and "/" not in name}
+            print_update(update, own, run.elapsed_seconds)
 
+    spec, settings = _state(recipe)
+    seen, _ = split(table, LearningSettings().validation_share, recipe.seed)
+    position = fitted(spec, tabulating(spec, speculator, settings), seen, settings, say=say)
+    table = narrow(table, position)
     policy = learn(
         table,
         costs,
-        LearningSettings(menu_size=recipe.menu_size, ppo=PPOSettings(updates=recipe.ppo_updates)),
+        _learning(recipe),
         seed=recipe.seed,
-        position=PositionFeatures(),
+        position=position,
         widths=Widths.of(speculator),
         log=log,
         say=say,
         checkpoints=_KeptByRun(run),
     )
+    policy = _lasting(recipe, policy, table, costs)
+    policy.models = {"target": recipe.pair.target, "head": recipe.pair.head, "dtype": recipe.pair.dtype}
     policy.save(path)
     return policy
 
 
+def _adaptive(recipe: Train) -> Adaptive | None:
+    """What ends a hold early."""
+    given = recipe.hold_drift, recipe.hold_surprise
+    return None if given == (None, None) else Adaptive(*given)
+
+
+def _lasting(recipe: Train, policy: TreePolicy, table: ReplayTable, costs: CostModel) -> TreePolicy:
+    """The policy, its decisions held or planned as the recipe says."""
+    how = recipe.hold, recipe.planned_rounds, _adaptive(recipe)
+    return lasting(policy, table, costs, *how, reward=recipe.reward, seed=recipe.seed, say=say)
+
+
 def prepare(recipe: Train, run: Run) -> Prepared:
-    """All three stages, each taken up where the run's directory has it."""
-    shapes, tasks = shapes_of(recipe.menu, recipe.bins), prompts_of(recipe.prompts, recipe.prompt_count)
+    """All three stages, each taken up where the run's directory has it. Raises ValueError for a state, a
+    reward or a learner unknown, or a hold that cannot be, before any work is done."""
+    if recipe.learner == level_stage.LEVELS:
+        return _prepare_levels(recipe, run)
+    StateSpec.parse(recipe.state)
+    named_reward(recipe.reward, 1.0)
+    _learning(recipe)
+    longest = HOLDS[-1] if recipe.hold is None else recipe.hold
+    Inference(hold_rounds=longest, planned_rounds=recipe.planned_rounds, adaptive=_adaptive(recipe))
+    shapes, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
     costs = calibrated(recipe, run.path, shapes, tasks)
     table = tabulated(recipe, run.path, shapes, tasks)
     return Prepared(costs, table, learned(recipe, run, costs, table))
+
+
+def _prepare_levels(recipe: Train, run: Run) -> Prepared:
+    """The same for the learner that decides after every level; the replay table serves the baselines."""
+    level_stage.check(recipe)
+    menu, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
+    costs = calibrated(recipe, run.path, sorted({*menu, *level_stage.shapes(recipe)}), tasks)
+    table = tabulated(recipe, run.path, menu, tasks)
+    levels = level_stage.tabulated(recipe, run.path, tasks)
+    return Prepared(costs, table, level_stage.learned(recipe, run, costs, levels), levels)

@@ -56,11 +56,13 @@ class _LayerView(CacheLayerMixin):
 class TreeCache(Cache):
     """Keys and values of ``length`` committed tokens, with room for a tree behind them. Batch size 1."""
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, *, separate: bool = False) -> None:
+        """``separate``: the views of ``views`` own their storage each, as compiled graphs that write into them want it."""
         config = model.config.get_text_config()
         layers = decoder_layers(model)
         self._devices = [next(layer.parameters()).device for layer in layers]
         self._dtype = model.dtype
+        self._separate = separate
         self._heads = config.num_key_value_heads
         self._head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
         self.length = 0
@@ -74,7 +76,12 @@ class TreeCache(Cache):
         """Make room for ``tokens`` rows in all, doubling the block and keeping what is committed."""
         if tokens <= self.capacity:
             return
-        self.capacity = max(tokens, 2 * self.capacity)
+        # compiled graphs tell inference tensors from others: theirs are inference tensors, wherever they are made
+        with torch.inference_mode(self._separate or torch.is_inference_mode_enabled()):
+            self._grow(max(tokens, 2 * self.capacity))
+
+    def _grow(self, capacity: int) -> None:
+        self.capacity = capacity
         grown: dict[torch.device, Tensor] = {}
         for device in dict.fromkeys(self._devices):
             layers = self._devices.count(device)
@@ -87,8 +94,15 @@ class TreeCache(Cache):
         self.views = []
         for device in self._devices:
             layer = grown[device][position[device]]
-            self.views.append((layer[0], layer[1]))
+            self.views.append((self._view(layer[0]), self._view(layer[1])))
             position[device] += 1
+
+    def _view(self, part: Tensor) -> Tensor:
+        """``part`` of the block; where separate, the same memory under a storage of its own.
+
+        A compiler that sees two written inputs with one storage copies all of it for each write; parts never overlap.
+        """
+        return torch.from_dlpack(part) if self._separate else part
 
     def keep(self, rows: list[int]) -> None:
         """Commit the tree rows ``rows`` (ascending, 0 = the first behind the committed ones); drop all others."""

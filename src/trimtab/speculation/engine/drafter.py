@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -30,6 +31,42 @@ class _Beam:
     allowed_kR: Tensor
 
 
+class Plan(Protocol):
+    """Decides while a tree is drafted: after each level, whether to expand another; at the end, how much to keep."""
+
+    @property
+    def top_k(self) -> int:
+        """The beam's width."""
+        ...
+
+    @property
+    def depth(self) -> int:
+        """At most so many levels."""
+        ...
+
+    @property
+    def draft_temperature(self) -> float:
+        """What the head's logits are divided by."""
+        ...
+
+    def expands(self, level: int, beam_scores_k: Tensor, /) -> bool:
+        """Whether to expand the beam after ``level`` levels. ``beam_scores_k``: its cumulative log-probabilities, best
+        first."""
+        ...
+
+    def total_tokens(self, pool: Pool, /) -> int:
+        """The nodes to verify, the root included: 2 to the pool's size + 1."""
+        ...
+
+
+def _pooled(top_k: int, depth: int, scores: list[Tensor], tokens: list[Tensor], chosen: list[Tensor]) -> Pool:
+    numbers = torch.cat((*tokens, *chosen)).cpu().numpy()  # one copy from the device
+    size = top_k + depth * top_k**2
+    offsets = top_k + np.arange(max(0, depth - 1))[:, None] * top_k**2
+    frontiers = np.concatenate((np.arange(top_k)[None], numbers[size:].reshape(-1, top_k) + offsets))[:depth]
+    return Pool(top_k, torch.cat(scores).cpu().numpy(), numbers[:size], frontiers)
+
+
 class TreeDrafter:
     """Drafts trees with an EAGLE head. Holds the head's keys and values for ``length`` committed positions."""
 
@@ -39,6 +76,9 @@ class TreeDrafter:
         self.length = 0
         self.forward_seconds = 0.0
         """Host seconds of the forwards (logits included) of the last ``pool``."""
+        self.decision_seconds = 0.0
+        """Host seconds that a plan took during the last ``pool``."""
+        self._temperature = 1.0
         self._fuse_weights(head)
         self._groups = self.config.heads // self.config.key_value_heads
         weight = head.fc.weight
@@ -77,6 +117,16 @@ class TreeDrafter:
         self._block = grown
         cos, sin = rotary(self.config, capacity, grown.device)
         self._cos, self._sin = cos.to(grown.dtype)[:, None], sin.to(grown.dtype)[:, None]
+
+    @property
+    def committed(self) -> tuple[Tensor, Tensor]:
+        """Keys and values [1, key_value_heads, length, head_dim] of the committed positions; views, not to be written."""
+        return self._block[0, :, :, : self.length], self._block[1, :, :, : self.length]
+
+    def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [*, 1, head_dim] at ``positions [*]``."""
+        self._reserve(int(positions.max()) + 1)
+        return self._cos[positions], self._sin[positions]
 
     def reset(self) -> None:
         """Forget all positions."""
@@ -138,8 +188,9 @@ class TreeDrafter:
         gate, up = F.linear(normed, self._gate_up).chunk(2, dim=-1)
         return hidden + F.linear(F.silu(gate) * up, layer.mlp.down_proj.weight)
 
-    def _logprobs(self, states_TH: Tensor) -> Tensor:
-        return self.head.logits(states_TH).float().log_softmax(dim=-1)
+    def _logprobs(self, states_TH: Tensor, temperature: float = 1.0) -> Tensor:
+        logits = self.head.logits(states_TH).float()
+        return (logits if temperature == 1.0 else logits.div_(temperature)).log_softmax(dim=-1)
 
     def extend(self, tokens_T: Tensor, features_TF: Tensor) -> Tensor:
         """Commit T positions: the target's features, and for each the token that follows it (the last: the new root).
@@ -169,7 +220,10 @@ class TreeDrafter:
     def _first_beam(self, top_k: int) -> _Beam:
         assert self.root_state is not None, "extend() comes before drafting"
         assert self.root_logprobs is not None
-        scores, drafted = self.root_logprobs.topk(top_k)
+        logprobs = self.root_logprobs
+        if self._temperature != 1.0:
+            logprobs = (logprobs / self._temperature).log_softmax(dim=-1)
+        scores, drafted = logprobs.topk(top_k)
         allowed = torch.eye(top_k, dtype=torch.bool, device=scores.device)
         return _Beam(self.root_state.expand(top_k, -1), self.head.target_ids[drafted], scores, allowed)
 
@@ -180,31 +234,46 @@ class TreeDrafter:
         mask[:, self.length :] = beam.allowed_kR
         started = time.perf_counter()
         states = self._forward(beam.tokens_k, beam.states_kH, start, self.length + level, mask)
-        logprobs = self._logprobs(states)
+        logprobs = self._logprobs(states, self._temperature)
         self.forward_seconds += time.perf_counter() - started
         scores, drafted = logprobs.topk(top_k)
         return states, (scores + beam.scores_k[:, None]).flatten(), self.head.target_ids[drafted].flatten()
 
-    def pool(self, depth: int, top_k: int) -> Pool:
-        """Draft ``depth`` levels with a beam of ``top_k``. Raises ValueError for a beam wider than the draft vocabulary."""
+    def pool(self, depth: int, top_k: int, plan: Plan | None = None, temperature: float = 1.0) -> Pool:
+        """Draft ``depth`` levels with a beam of ``top_k``; with a ``plan``, fewer where it says so.
+
+        ``temperature`` divides the head's logits: below 1 its probabilities come nearer to what greedy verification
+        accepts, and trees grow deeper and narrower (1: as published).
+
+        Raises ValueError for a beam wider than the draft vocabulary.
+        """
         if top_k > self.config.draft_vocab_size:
             raise ValueError(f"top_k {top_k} exceeds the head's draft vocabulary of {self.config.draft_vocab_size}")
         self._reserve(self.length + depth * top_k)
-        self.forward_seconds = 0.0
+        self.forward_seconds = self.decision_seconds = 0.0
+        self._temperature = temperature
         beam = self._first_beam(top_k)
         scores, tokens, chosen = [beam.scores_k], [beam.tokens_k], list[Tensor]()
-        for level in range(depth):
-            states, level_scores, level_tokens = self._expand(beam, level, top_k)
-            scores.append(level_scores)
-            tokens.append(level_tokens)
-            if level + 1 < depth:
-                beam, best = self._next_beam(beam, states, level_scores, level_tokens, top_k)
+        level, grown = 0, None
+        while level < depth:
+            best = None
+            if grown is not None:
+                beam, best = self._next_beam(beam, *grown, top_k)
+            if plan is not None and not self._expands(plan, level, beam.scores_k):
+                break
+            if best is not None:
                 chosen.append(best)
-        numbers = torch.cat((*tokens, *chosen)).cpu().numpy()  # one copy from the device
-        size = top_k + depth * top_k**2
-        offsets = top_k + np.arange(depth - 1)[:, None] * top_k**2
-        frontiers = np.concatenate((np.arange(top_k)[None], numbers[size:].reshape(-1, top_k) + offsets))
-        return Pool(top_k, torch.cat(scores).cpu().numpy(), numbers[:size], frontiers)
+            grown = self._expand(beam, level, top_k)
+            scores.append(grown[1])
+            tokens.append(grown[2])
+            level += 1
+        return _pooled(top_k, level, scores, tokens, chosen)
+
+    def _expands(self, plan: Plan, level: int, beam_scores_k: Tensor) -> bool:
+        started = time.perf_counter()
+        expands = plan.expands(level, beam_scores_k)
+        self.decision_seconds += time.perf_counter() - started
+        return expands
 
     def _next_beam(
         self, beam: _Beam, states_kH: Tensor, scores: Tensor, tokens: Tensor, top_k: int

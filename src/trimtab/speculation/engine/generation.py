@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from trimtab.speculation.actions import TreeShape
+from trimtab.speculation.engine.drafter import Plan
 from trimtab.speculation.engine.tree import Tree
 
 
@@ -99,7 +100,9 @@ class RoundState:
     """What is known before a tree is drafted: all that a policy may look at, none of it copied.
 
     ``root_logprobs_D``: the head's log-probabilities of the token after the root. ``root_state_H``: the head's own state.
-    ``target_logits_V``: the row from which the root was chosen. ``context_tokens`` counts committed ones, root excluded.
+    ``target_logits_V``: the row from which the root was chosen. ``context_tokens`` counts committed ones, root excluded;
+    they are the first of ``committed`` (one list per generation, which grows). ``fused_H``: the target's features of the
+    last of them: three taps side by side for an EAGLE-3 head, the final normed state for EAGLE-1.
     """
 
     context_tokens: int
@@ -110,7 +113,8 @@ class RoundState:
     root_state_H: Tensor
     fused_H: Tensor
     target_logits_V: Tensor
+    committed: Sequence[int] = ()
 
 
-Controller = Callable[[RoundState], TreeShape | None]
-"""Chooses the next tree, or None to decode one token without drafting. Called once per round, before drafting."""
+Controller = Callable[[RoundState], TreeShape | Plan | None]
+"""Chooses the next tree before drafting: a shape, a plan that decides on the way, or None to decode one token plainly."""

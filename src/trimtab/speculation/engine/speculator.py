@@ -18,6 +18,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trimtab.lm.load import embedding_weight, load_model, resolve
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
+from trimtab.speculation.engine.compiled import check_mode
+from trimtab.speculation.engine.compiled_drafter import CompiledDrafter
 from trimtab.speculation.engine.drafter import TreeDrafter
 from trimtab.speculation.engine.generation import Controller, Generation, Round, RoundState, Seconds, Trace
 from trimtab.speculation.engine.head import EagleHead
@@ -46,6 +48,7 @@ class _Loop:
     drafted: list[bool] = field(default_factory=list[bool])
     rounds: list[Round] = field(default_factory=list[Round])
     finished: bool = False
+    draft_temperature: float = 1.0
 
     def emit(self, tokens: list[int], drafted: list[bool]) -> list[int]:
         """Append committed tokens up to a stop or the limit; returns those that were taken."""
@@ -64,13 +67,22 @@ class Speculator:
     """A target and its draft head. ``generate`` writes what the target alone would write (greedily: token for token)."""
 
     def __init__(
-        self, model: PreTrainedModel, head: EagleHead, tokenizer: PreTrainedTokenizerBase | None = None
+        self,
+        model: PreTrainedModel,
+        head: EagleHead,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        *,
+        compile: str = "off",  # noqa: A002
     ) -> None:
+        """``compile``: whether and how drafting and verification are compiled: off, dynamic or buckets (see ``engine.compiled``).
+
+        Raises ValueError for another word, and for a model on several devices that is to be compiled.
+        """
         self.model = model.eval()
         self.head = head
         self.tokenizer = tokenizer
-        self.target = Target(model, head.config.taps if head.config.version == 3 else None)
-        self.drafter = TreeDrafter(head)
+        self.target = Target(model, head.config.taps if head.config.version == 3 else None, compile)
+        self.drafter = TreeDrafter(head) if compile == "off" else CompiledDrafter(head)
         self.context_tokens = context_tokens(model)
         self._committed: list[int] = []
         self._seen_rounds, self._seen_accepted, self._warned = 0, 0, False
@@ -83,15 +95,20 @@ class Speculator:
         *,
         dtype: torch.dtype | str = "auto",
         device: str | torch.device | None = None,
+        compile: str = "off",  # noqa: A002
         **model_options: Any,
     ) -> Speculator:
         """Load ``target`` (hub id, path, or ``zoo:name``) through transformers and a published EAGLE head for it.
 
+        ``compile="dynamic"`` (CPU) or ``"buckets"`` (CUDA graphs) makes verification faster after a pause of about a
+        minute at the first answer; the weights are held twice on a CPU.
+
         ``model_options`` go to transformers' ``from_pretrained`` (``device_map``, ``revision``, ...). Raises ValueError
-        where head and target do not fit, FileNotFoundError where a folder or file is missing.
+        where head and target do not fit or ``compile`` is none of these, FileNotFoundError where a file is missing.
         """
+        check_mode(compile)
         model, tokenizer = load_model(target, dtype=dtype, device=device, **model_options)
-        return cls(model, load_head(resolve(head), model), tokenizer)
+        return cls(model, load_head(resolve(head), model), tokenizer, compile=compile)
 
     @property
     def chats(self) -> bool:
@@ -158,19 +175,23 @@ class Speculator:
         seed: int = 0,
         shape: TreeShape | None = EAGLE_DEFAULT,
         policy: Controller | None = None,
+        draft_temperature: float = 1.0,
         trace: bool = False,
         stream: Callable[[list[int]], None] | None = None,
         stop_at_eos: bool = True,
     ) -> Generation:
         """Continue ``prompt`` by at most ``max_new_tokens`` tokens.
 
-        ``policy`` chooses each round's tree; without one all are of ``shape`` (None: no drafting). ``stream`` receives
-        new tokens as they are committed. A prompt that begins as the last one ended (a chat) reuses its cache.
+        ``policy`` chooses each round's tree; without one all are of ``shape`` (None: no drafting). ``draft_temperature``
+        divides the head's logits (1: as published; the text does not depend on it, how much is accepted does). ``stream``
+        receives new tokens as they are committed. A prompt that begins as the last one ended (a chat) reuses its cache.
         Raises ValueError for an empty or too long prompt, and where prompt and new tokens exceed the context.
         """
         ids = self.encode(prompt)
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+        if not draft_temperature > 0:
+            raise ValueError(f"draft_temperature is {draft_temperature}: expected a number above 0 (1: as published)")
         if len(ids) + max_new_tokens > self.context_tokens:
             raise ValueError(
                 f"{len(ids)} prompt tokens and max_new_tokens {max_new_tokens} exceed the target's context of "
@@ -182,6 +203,7 @@ class Speculator:
         with self.target.tapped():
             stops = self._stops() if stop_at_eos else frozenset[int]()
             loop, reused = self._prefill(ids, verifier, max_new_tokens, stops, drafting=controller is not None)
+            loop.draft_temperature = draft_temperature
             prefill_seconds = time.perf_counter() - started
             if stream:
                 stream(list(loop.tokens))
@@ -258,12 +280,17 @@ class Speculator:
         deciding = clock.lap()
         if shape is None:
             return root_only(loop.root), None, Seconds(draft=extending, policy=deciding, rest=clock.lap())
-        pool = self.drafter.pool(shape.depth, shape.top_k)
-        drafting = clock.lap()
-        select = 0.0 if clock.overlaps else drafting - self.drafter.forward_seconds
+        plan = None if isinstance(shape, TreeShape) else shape
+        temperature = loop.draft_temperature if plan is None else plan.draft_temperature
+        pool = self.drafter.pool(shape.depth, shape.top_k, plan, temperature)
+        drafting, planning = clock.lap(), self.drafter.decision_seconds
+        select = 0.0 if clock.overlaps else drafting - self.drafter.forward_seconds - planning
+        if not isinstance(shape, TreeShape):
+            shape = TreeShape(shape.total_tokens(pool), pool.depth, shape.top_k)
+            planning += clock.lap()
         tree = cut(pool, shape.drafted, loop.root)
-        seconds = Seconds(draft=extending + drafting, policy=deciding, select=select)
-        seconds.rest = clock.lap()
+        draft = extending + drafting - self.drafter.decision_seconds
+        seconds = Seconds(draft=draft, policy=deciding + planning, select=select, rest=clock.lap())
         return tree, shape, seconds
 
     def _commit(
@@ -299,6 +326,7 @@ class Speculator:
             drafter.root_state[0],
             loop.features[-1],
             loop.root_logits,
+            self._committed,
         )
 
     def _warn_if_unfit(self, rounds: list[Round]) -> None:

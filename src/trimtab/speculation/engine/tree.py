@@ -28,6 +28,16 @@ class Pool:
     tokens_C: Ints
     frontiers_dk: Ints
 
+    @property
+    def depth(self) -> int:
+        """Levels that were expanded."""
+        return len(self.frontiers_dk)
+
+    def beam_scores(self) -> NDArray[np.float32]:
+        """Cumulative log-probabilities [k] of the beam that a further level would expand, best first."""
+        last = self.scores_C[-(self.top_k**2) :] if self.depth else self.scores_C
+        return -np.sort(-last)[: self.top_k]
+
     @cached_property
     def parents_C(self) -> Ints:
         """Pool index of every candidate's parent; -1 for the root's children."""

@@ -1,0 +1,114 @@
+"""What decides whether drafting goes on, and how much of the tree is verified? Two small perceptrons in plain numpy.
+
+Each is ``tanh(x W + b_d) v + x u + c_d``, the depth d entering by biases of its own. The first scores stopping; what the
+round contributes to it is computed once, so that a decision costs a few microseconds per level. The second scores the
+sizes, once, at the end. The features' normalisation is folded into the weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trimtab.speculation.levels import LevelMenu
+
+Floats = np.ndarray
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Perceptron:
+    """Weights: inward [F, H], its biases [D, H], outward [H, O], direct [F, O], its biases [D, O]."""
+
+    inward_FH: Floats
+    bias_DH: Floats
+    outward_HO: Floats
+    direct_FO: Floats
+    bias_DO: Floats
+
+    def scores(self, features_BDF: Floats) -> Floats:
+        """Scores [B, D, O] at all depths."""
+        hidden = np.tanh(features_BDF @ self.inward_FH + self.bias_DH)
+        return hidden @ self.outward_HO + features_BDF @ self.direct_FO + self.bias_DO
+
+    def at(self, features_F: Floats, depth: int) -> Floats:
+        """Scores [O] at one depth."""
+        hidden = np.tanh(features_F @ self.inward_FH + self.bias_DH[depth])
+        return hidden @ self.outward_HO + features_F @ self.direct_FO + self.bias_DO[depth]
+
+
+@dataclass(frozen=True, eq=False)
+class StopAt:
+    """The stopping perceptron with a round's share computed."""
+
+    inward_MH: Floats
+    bias_DH: Floats
+    outward_H: Floats
+    direct_M: Floats
+    bias_D: list[float]
+
+    def __call__(self, moment_M: Floats, depth: int) -> bool:
+        """Whether to stop."""
+        hidden = np.tanh(moment_M @ self.inward_MH + self.bias_DH[depth])
+        return float(hidden @ self.outward_H) + float(moment_M @ self.direct_M) + self.bias_D[depth] > 0
+
+
+@dataclass(frozen=True, eq=False)
+class LevelNetwork:
+    """``stop`` sees the features of moment and round, ``size`` all; the first ``moment_width`` are the moment's."""
+
+    stop: Perceptron
+    size: Perceptron
+    moment_width: int
+
+    @property
+    def stop_width(self) -> int:
+        return len(self.stop.inward_FH)
+
+    def scores(self, features_BDF: Floats) -> tuple[Floats, Floats]:
+        """Scores of stopping [B, D] and of each size [B, D, T]."""
+        return self.stop.scores(features_BDF[..., : self.stop_width])[..., 0], self.size.scores(features_BDF)
+
+    def opened(self, round_R: Floats) -> StopAt:
+        """The stopping rule of a round with these features."""
+        split, stop = self.moment_width, self.stop
+        constant_H, constant = round_R @ stop.inward_FH[split:], float(round_R @ stop.direct_FO[split:, 0])
+        return StopAt(
+            stop.inward_FH[:split],
+            stop.bias_DH + constant_H,
+            stop.outward_HO[:, 0],
+            stop.direct_FO[:split, 0],
+            (stop.bias_DO[:, 0] + constant).tolist(),
+        )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The weights by name."""
+        parts = {"stop": self.stop, "size": self.size}
+        return {
+            f"{part}.{field.name}": np.ascontiguousarray(getattr(network, field.name))
+            for part, network in parts.items()
+            for field in fields(Perceptron)
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], moment_width: int) -> LevelNetwork:
+        """The reverse of ``arrays``. Raises ValueError where one is missing."""
+        wanted = [f"{part}.{field.name}" for part in ("stop", "size") for field in fields(Perceptron)]
+        if missing := sorted(set(wanted) - set(arrays)):
+            raise ValueError(f"the policy's weights lack {', '.join(missing)}: train it again")
+        stop, size = (
+            Perceptron(*(arrays[f"{part}.{field.name}"] for field in fields(Perceptron))) for part in ("stop", "size")
+        )
+        return cls(stop, size, moment_width)
+
+
+def choose(stop_BD: Floats, size_BDT: Floats, menu: LevelMenu) -> tuple[Ints, Ints]:
+    """Levels [B] and columns of the totals [B] that scores stand for: the first depth that says stop, its best size."""
+    stops = stop_BD > 0
+    stops[:, -1] = True
+    depth = stops.argmax(axis=1)
+    sizes = np.where(menu.valid_DT[depth], size_BDT[np.arange(len(depth)), depth], -np.inf)
+    return depth, sizes.argmax(axis=1)
