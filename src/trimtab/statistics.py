@@ -125,3 +125,40 @@ def paired_ratio(
     sums_RC = np.concatenate([columns.sum(axis=0, keepdims=True), _resampled_sums(columns, resamples, seed)])
     ratios = (sums_RC[:, 0] / sums_RC[:, 1]) / (sums_RC[:, 2] / sums_RC[:, 3])
     return _interval(ratios[0], ratios[1:], level)
+
+
+def crossed_ratio(
+    tokens_SP: Real[np.ndarray, "S P"],
+    seconds_SP: Real[np.ndarray, "S P"],
+    tokens_b_P: Real[np.ndarray, " P"],
+    seconds_b_P: Real[np.ndarray, " P"],
+    *,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Interval:
+    """``paired_ratio`` where A was made S times (seeds of training): seeds and prompts are both drawn anew.
+
+    Raises ValueError where shapes disagree, or a contestant took no time or produced nothing.
+    """
+    shape = tokens_SP.shape
+    if seconds_SP.shape != shape or tokens_b_P.shape != shape[1:] or seconds_b_P.shape != shape[1:] or 0 in shape:
+        raise ValueError(
+            f"tokens {shape} and seconds {seconds_SP.shape} against {tokens_b_P.shape} and {seconds_b_P.shape}: expected "
+            "[seeds, prompts] against [prompts], the same prompts, one at least"
+        )
+    if min(array.min() for array in (tokens_SP, seconds_SP, tokens_b_P, seconds_b_P)) <= 0:
+        raise ValueError("expected positive tokens and seconds for every prompt: leave out prompts without an answer.")
+    generator = np.random.default_rng(seed)
+    seeds, prompts = shape
+
+    def ratio(seeds_RS: Float[np.ndarray, "R S"], prompts_RP: Float[np.ndarray, "R P"]) -> Float[np.ndarray, " R"]:
+        tokens, seconds = (
+            np.einsum("rs,sp,rp->r", seeds_RS, array, prompts_RP, optimize=True) for array in (tokens_SP, seconds_SP)
+        )
+        return (tokens / seconds) / ((prompts_RP @ tokens_b_P) / (prompts_RP @ seconds_b_P))
+
+    drawn_S = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples).astype(float)
+    drawn_P = generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples).astype(float)
+    estimate = ratio(np.ones((1, seeds)), np.ones((1, prompts)))[0]
+    return _interval(estimate, ratio(drawn_S, drawn_P), level)

@@ -273,10 +273,10 @@ def test_deciding_every_round_leaves_a_policy_as_it_is() -> None:
     ("recipe", "message"),
     [
         (Train(reward="tiem"), "known rewards: time, reference"),
-        (Train(hold=0), "at least 1"),
-        (Train(hold_surprise=1.0), "every round is decided anew"),
-        (Train(hold=3, hold_drift=-1.0), "thresholds of 0 or more"),
-        (Train(planned_rounds=0), "at least 1"),
+        (Train(learner="ppo", hold=0), "at least 1"),
+        (Train(learner="ppo", hold_surprise=1.0), "every round is decided anew"),
+        (Train(learner="ppo", hold=3, hold_drift=-1.0), "thresholds of 0 or more"),
+        (Train(learner="ppo", planned_rounds=0), "at least 1"),
     ],
 )
 def test_recipes_that_cannot_be_are_refused_before_any_work(recipe: Train, message: str, tmp_path: Path) -> None:

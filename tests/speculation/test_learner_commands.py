@@ -8,7 +8,7 @@ from trimtab.speculation.actions import MENU_BINS, TreeShape, exists, named_menu
 from trimtab.speculation.inference import Inference
 from trimtab.speculation.learners import DQN, LEARNERS, PPO
 from trimtab.speculation.recipe import Train
-from trimtab.speculation.stages import _learning, shapes_of
+from trimtab.speculation.stages import learning_of, shapes_of
 
 
 def test_bins_of_a_part_replace_those_of_the_menu() -> None:
@@ -31,19 +31,19 @@ def test_custom_bins_mask_what_does_not_exist() -> None:
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_every_learner_is_a_word_of_the_recipe(name: str) -> None:
-    made = _learning(Train(learner=name))
+    made = learning_of(Train(learner=name))
     assert made.fitted == LEARNERS[name]
     assert made.inference == Inference()
 
 
 def test_modes_and_spaces_are_words_of_the_recipe() -> None:
-    made = _learning(Train(learner="dqn", mode="max-entropy", entropy_coef=0.3, inference_temperature=2.0))
+    made = learning_of(Train(learner="dqn", mode="max-entropy", entropy_coef=0.3, inference_temperature=2.0))
     assert isinstance(made.fitted, DQN)
     assert made.fitted.settings.entropy == 0.3
     assert made.inference == Inference(mode="sample", temperature=2.0)
-    combined = _learning(Train(action_space="multidiscrete", ppo_updates=7))
+    combined = learning_of(Train(learner="ppo", action_space="multidiscrete", ppo_updates=7))
     assert isinstance(combined.fitted, PPO)
     assert combined.fitted.combines_bins
     assert combined.fitted.settings.updates == 7
     with pytest.raises(ValueError, match="no learner 'a2c'; known learners: ppo"):
-        _learning(Train(learner="a2c"))
+        learning_of(Train(learner="a2c"))

@@ -103,7 +103,7 @@ def generate_ways(
     if not try_compile:
         return ways
     say("compiling transformers' forward: minutes, in all")
-    settings = {"static cache, compiled": nullcontext()}
+    settings: dict[str, AbstractContextManager[None]] = {"static cache, compiled": nullcontext()}
     if model.device.type == "cpu":
         settings["static cache, compiled, weights frozen"] = compiling(model.device)
     for name, setting in settings.items():

@@ -30,7 +30,7 @@ from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.learning import replayed
 from trimtab.speculation.level_builder import build as build_levels
 from trimtab.speculation.level_fixed import Fixed, best_sharpened
-from trimtab.speculation.level_replay import flatten
+from trimtab.speculation.level_replay import FlatLevels, flatten
 from trimtab.speculation.level_replay import oracle as level_oracle
 from trimtab.speculation.levels import LevelTable
 from trimtab.speculation.race import Decoder, Entry, Turn, by_engine, race, speed_ratio, turns
@@ -121,6 +121,8 @@ class Evaluation:
     costs: CostModel
     table: ReplayTable
     best_static: TreeShape
+    levels: FlatLevels | None = None
+    """Every stop after any level, where the policy decides on that."""
 
     def entry(self, name: str) -> Entry:
         """The decoded row of that name."""
@@ -247,8 +249,9 @@ def _replayed(
     tasks: Sequence[PromptTask],
     max_new_tokens: int,
     table: ReplayTable,
-) -> tuple[float, float | None]:
-    """Tokens per second of the policy in replay, and of the oracle that stops after any level (where the policy does)."""
+) -> tuple[float, FlatLevels | None]:
+    """Tokens per second of the policy in replay, and the replay of every stop after any level (where the policy decides on
+    that)."""
     policy = prepared.policy
     if isinstance(policy, TreePolicy):
         if policy.position.names != table.feature_names:
@@ -258,7 +261,7 @@ def _replayed(
         return oracle.tokens_per_second(replayed(policy, table, prepared.costs)), None
     (level_table,) = build_levels(load_pair(pair, dtype), tasks, [policy.menu], max_new_tokens)
     levels = flatten(level_table, prepared.costs)
-    return policy.replay(levels).rate(), level_oracle(levels).rate()
+    return policy.replay(levels).rate(), levels
 
 
 def evaluate(
@@ -295,16 +298,25 @@ def evaluate(
     static = table.actions.index(contenders.best_static)
     priced = oracle.price(table, prepared.costs)
     bounds = oracle.bounds(priced, static)
-    rate, ceiling = _replayed(prepared, pair, table_dtype, tasks, max_new_tokens, table)
+    rate, levels = _replayed(prepared, pair, table_dtype, tasks, max_new_tokens, table)
     checked = list(tasks) if float32_texts is None else list(tasks[:float32_texts])
     identical: dict[str, float | None] = {}
     if checked:
         say(f"comparing texts in float32 on {len(checked)} prompts")
         identical = _identical(pair, contenders, checked, max_new_tokens)
     mine, fixed = (next(e for e in entries if e.name == name) for name in (POLICY, STATIC))
-    interval = speed_ratio(mine, fixed, prompts)
     return Evaluation(
-        entries, prompts, bounds, rate, ceiling, identical, interval, prepared.costs, table, contenders.best_static
+        entries,
+        prompts,
+        bounds,
+        rate,
+        level_oracle(levels).rate() if levels else None,
+        identical,
+        speed_ratio(mine, fixed, prompts),
+        prepared.costs,
+        table,
+        contenders.best_static,
+        levels,
     )
 
 
@@ -380,6 +392,7 @@ def prepared_of(run_directory: Path, speculator: Speculator | None = None) -> Pr
 
 def evaluate_run(command: Evaluate) -> None:
     """``trimtab speculation evaluate``."""
+    from trimtab.speculation.mtbench import model_prefix, write_answers
     from trimtab.speculation.report import write_report
 
     recipe = recipe_of(command.run_directory)
@@ -400,6 +413,9 @@ def evaluate_run(command: Evaluate) -> None:
     write_json(command.run_directory / "evaluation.json", result)
     if command.json:
         write_json(command.json, result)
+    if command.answers:
+        paths = write_answers(command.answers, made.entries, made.turns, model_prefix(recipe.pair.target))
+        say(f"answers are in {', '.join(map(str, paths))}")
     page = write_report(command.run_directory, made)
     say(f"the report is in {page}")
 

@@ -7,6 +7,8 @@ rounds before accepted; known once per round. The size of the tree is chosen las
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,6 +44,12 @@ def moment(beam_BK: Floats) -> Floats:
     """Features of moments [*, K + 2] from the beam's best scores [*, K], best first."""
     weight = np.exp(beam_BK).sum(axis=-1, keepdims=True)
     return np.concatenate((np.maximum(beam_BK, _FLOOR), weight, np.log(weight + _TINY)), axis=-1, dtype=np.float32)
+
+
+def moment_of(beam_K: list[float]) -> list[float]:
+    """``moment`` for a single beam in plain numbers: a fraction of the time, which a live decode pays after each level."""
+    weight = sum(map(math.exp, beam_K))
+    return [*(max(score, float(_FLOOR)) for score in beam_K), weight, math.log(weight + float(_TINY))]
 
 
 def opening(root_BK: Floats, context_B: NDArray[np.int32], history_BH: Floats) -> Floats:

@@ -19,7 +19,7 @@ from trimtab.speculation.context import History
 from trimtab.speculation.engine.generation import Round, RoundState
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.engine.tree import Pool
-from trimtab.speculation.level_context import beam_width, mass, moment, moment_names, names, opening
+from trimtab.speculation.level_context import beam_width, mass, moment_names, moment_of, names, opening
 from trimtab.speculation.level_network import LevelNetwork, StopAt, choose
 from trimtab.speculation.level_replay import FlatLevels, LevelRounds, roll
 from trimtab.speculation.levels import LevelMenu
@@ -40,28 +40,31 @@ class _Drafting:
         self._history_1H, self._context = history_1H, context_tokens
         self._round_R: Floats | None = None
         self._stop: StopAt | None = None
-        self._moment_M: Floats | None = None
+        self._moment_M = list[float]()
 
     def expands(self, level: int, beam_scores_k: Tensor, /) -> bool:
         """Whether the policy expands the beam after ``level`` levels."""
-        beam_K = beam_scores_k[: self._width].cpu().numpy()
-        self._moment_M = moment(beam_K)
+        beam_K: list[float] = beam_scores_k[: self._width].tolist()
         if self._stop is None:
-            context = np.array([self._context], dtype=np.int32)
-            round_R = opening(beam_K[None], context, self._history_1H)[0]
-            self._round_R, self._stop = round_R, self._policy.network.opened(round_R)
+            self._stop = self._opened(beam_K)
+        self._moment_M = moment_of(beam_K)
         return not self._stop(self._moment_M, level)
+
+    def _opened(self, root_K: list[float]) -> StopAt:
+        context, root = np.array([self._context], dtype=np.int32), np.array([root_K], dtype=np.float32)
+        round_R = self._round_R = opening(root, context, self._history_1H)[0]
+        return self._policy.network.opened(round_R)
 
     def total_tokens(self, pool: Pool, /) -> int:
         """The nodes to verify of what was drafted."""
         menu, depth = self._policy.menu, pool.depth
         if depth == menu.depth:  # drafted to the end: the last moment was not asked about
-            self._moment_M = moment(pool.beam_scores()[: self._width])
-        assert self._moment_M is not None
+            self._moment_M = moment_of(pool.beam_scores()[: self._width].tolist())
         assert self._round_R is not None
-        seen = np.concatenate((self._moment_M, self._round_R, mass(pool.scores_C, menu)))
+        moment_M = np.array(self._moment_M, dtype=np.float32)
+        seen = np.concatenate((moment_M, self._round_R, mass(pool.scores_C, menu)))
         scores_T = self._policy.network.size.at(seen, depth)
-        return menu.totals[int(np.where(menu.valid_DT[depth], scores_T, -np.inf).argmax())]
+        return menu.totals[int((scores_T + menu.penalty_DT[depth]).argmax())]
 
 
 @dataclass(eq=False)

@@ -146,3 +146,16 @@ def oracle(levels: FlatLevels) -> LevelRounds:
         best[row] = through.argmin()
         left[row] = through.flat[best[row]]
     return roll(levels, lambda rows, _history: (best[rows] // totals, best[rows] % totals))
+
+
+def clairvoyant(levels: FlatLevels) -> LevelRounds:
+    """Each round ended where it brings most tokens per second, acceptance known beforehand (one round ahead)."""
+    totals = len(levels.menu.totals)
+
+    def stop(rows: Ints, _history: NDArray[np.float32]) -> tuple[Ints, Ints]:
+        accepted = levels.accepted_NDT[rows].astype(np.int64)
+        tokens = np.minimum(accepted + 1, levels.remaining_N[rows][:, None, None])
+        best = (tokens / levels.seconds_NDT[rows]).reshape(len(rows), -1).argmax(axis=1)
+        return best // totals, best % totals
+
+    return roll(levels, stop)

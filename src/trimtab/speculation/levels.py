@@ -65,6 +65,11 @@ class LevelMenu:
         return np.array(self.totals)[None] - 1 <= pool_D[:, None]
 
     @cached_property
+    def penalty_DT(self) -> NDArray[np.float32]:
+        """Minus infinity for trees that do not exist, else 0: [depth + 1, totals]."""
+        return np.where(self.valid_DT, 0.0, -np.inf).astype(np.float32)
+
+    @cached_property
     def drafted_T(self) -> Ints:
         """Drafted nodes of each total."""
         return np.array(self.totals, dtype=np.int64) - 1

@@ -30,6 +30,7 @@ from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.guard import Guard, GuardSettings
 from trimtab.speculation.states import Features
 from trimtab.speculation.tasks import PromptTask
+from trimtab.speculation.texts import conversation
 from trimtab.speculation.tree_policy import TreePolicy, Widths
 from trimtab.tracking import Jsonl
 
@@ -270,7 +271,7 @@ def _answer(
     speculator.forget()
     for turn in task.turns:
         messages.append({"role": "user", "content": turn})
-        made = speculator.generate(messages if speculator.chats else turn, max_new_tokens, policy=controller)
+        made = speculator.generate(conversation(speculator, messages), max_new_tokens, policy=controller)
         controller.finish(made)
         texts.append(made.text)
         messages.append({"role": "assistant", "content": made.text})

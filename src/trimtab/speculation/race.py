@@ -21,6 +21,7 @@ from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.generation import Controller, Generation
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.tasks import PromptTask
+from trimtab.speculation.texts import conversation
 from trimtab.statistics import Interval, paired_ratio
 
 
@@ -97,7 +98,7 @@ def turns(speculator: Speculator, tasks: Sequence[PromptTask], max_new_tokens: i
         messages: list[dict[str, str]] = []
         for number, text in enumerate(task.turns, 1):
             messages.append({"role": "user", "content": text})
-            ids = speculator.encode(messages if speculator.chats else text)
+            ids = speculator.encode(conversation(speculator, messages))
             if len(ids) + max_new_tokens > speculator.context_tokens:
                 raise ValueError(
                     f"prompt {task.task}, turn {number} has {len(ids)} tokens; with max_new_tokens {max_new_tokens} it "

@@ -30,7 +30,7 @@ class Pair:
     device: str | None = None
     """Where to run: cpu, cuda, cuda:1, ...; the CPU where not given."""
     compile: str = "off"
-    """Compile drafting and verification: off, dynamic (CPU; about a minute at the first answer), buckets (CUDA graphs)."""
+    """Compile verification: off, dynamic (CPU; about a minute at the first answer), buckets (CUDA graphs)."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,8 @@ class Evaluate:
     """Times that each prompt is decoded by each contender; the median counts."""
     float32_texts: int | None = None
     """Compare texts in float32 on the first so many prompts; None: all, 0: not at all."""
+    answers: Path | None = None
+    """Write answers as MT-bench's judge reads them: the policy's to a .jsonl file, or to a folder every contender's."""
     json: Path | None = None
     """Also write rows and bars here."""
 
@@ -197,6 +199,52 @@ class Evaluate:
         from trimtab.speculation.evaluation import evaluate_run
 
         evaluate_run(self)
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Decode held-out prompts at several temperatures: default, best static tree and policy, over several seeds."""
+
+    run_directory: Annotated[Path, tyro.conf.arg(name="run")]
+    """The run of `trimtab speculation train` whose policy is judged."""
+    temperatures: tuple[float, ...] = (0.0, 1.0)
+    """Temperatures of sampling; 0 is greedy."""
+    seeds: int = 3
+    """Seeds of sampling; at temperature 0 one."""
+    prompts: str = "held_out"
+    """held_out, or a JSON Lines file in MT-bench's format."""
+    prompt_count: int | None = 60
+    """Use the first so many prompts; None: all."""
+    max_new_tokens: int = 96
+    """Tokens per answer."""
+    json: Path | None = None
+    """Also write the rows here."""
+
+    def run(self) -> None:
+        from trimtab.speculation.sensitivity import sensitivity
+
+        sensitivity(self)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What a policy loses on another machine against one taught for it: replayed under that machine's costs."""
+
+    run_directory: Annotated[Path, tyro.conf.arg(name="run")]
+    """The finished run of `trimtab speculation train` whose tables and costs are used."""
+    costs: tuple[Path, ...] = ()
+    """Other machines: files of `trimtab speculation calibrate`, or the costs.json of their runs."""
+    factors: tuple[tuple[float, float], ...] = ((0.5, 1.0), (1.0, 2.0))
+    """Simulated machines: how many times as long drafting takes, and verification."""
+    judged_share: float = 0.25
+    """Of the run's conversations, the share that is kept from both policies, to judge them."""
+    json: Path | None = None
+    """Also write the rows here."""
+
+    def run(self) -> None:
+        from trimtab.speculation.transfer import transfer
+
+        transfer(self)
 
 
 @dataclass(frozen=True)
@@ -212,10 +260,10 @@ class Bench:
     """Tokens per answer."""
     policy: Path | None = None
     """A run of `trimtab speculation train`: its policy, costs and table. None: train one first."""
-    compile: bool = False
+    compile: bool = True
     """Compile this engine, for all of its rows (dynamic on a CPU, buckets on CUDA); or say how in --pair.compile."""
-    compile_baseline: bool = False
-    """Race compiled forwards for transformers' generate() too (two compilations, each of about a minute or two)."""
+    compile_baseline: bool = True
+    """Race compiled forwards for transformers' generate() too. The two options compile three forwards: 2 to 4 minutes."""
     repeats: int = 1
     """Times that each prompt is decoded by each contender; the median counts."""
     json: Path | None = None
@@ -232,6 +280,59 @@ class Bench:
         from trimtab.speculation.bench import bench
 
         bench(self)
+
+
+@dataclass(frozen=True)
+class CompareModes:
+    """Learner x mode x state x hold in one table: policy calls, policy time and speed, decoded for real."""
+
+    pair: Pair = Pair()
+    prompts: str = "train"
+    """Prompts to learn from: train, or a JSON Lines file in MT-bench's format."""
+    prompt_count: int | None = 60
+    """Use the first so many of them; None: all."""
+    held_out: str = "held_out"
+    """Prompts to decode: held_out, or a JSON Lines file in MT-bench's format."""
+    held_out_count: int | None = 30
+    """Use the first so many of those; None: all."""
+    max_new_tokens: int = 64
+    """Tokens per answer."""
+    menu: str = "default"
+    """The trees to choose among: seed, resps, small or default."""
+    menu_size: int = 12
+    """The menu is pruned to at most so many trees."""
+    learners: tuple[str, ...] = ("ppo", "dqn")
+    """Learners to compare (any of `trimtab speculation train` but levels)."""
+    modes: tuple[str, ...] = ("standard", "max-entropy")
+    """standard, max-entropy."""
+    states: tuple[str, ...] = ("text", "fused", "statistics")
+    """What policies see; parts joined by +."""
+    holds: tuple[int, ...] = (1, 10)
+    """A decision lasts so many rounds: 1, and others to set against it."""
+    levels: bool = True
+    """Race the rule that decides after every level too."""
+    updates: int = 20
+    """Updates of PPO and of DQN."""
+    text_refresh_tokens: int = 16
+    """The text is embedded anew every so many tokens."""
+    calibration_seconds: float = 20.0
+    """How long to measure costs."""
+    table_dtype: str = "float32"
+    """Arithmetic of the replay table; float32 is exact."""
+    repeats: int = 1
+    """Times that each prompt is decoded by each row; the median counts."""
+    seed: int = 0
+    out: Path = Path("runs")
+    """Where runs are kept."""
+    json: Path | None = None
+    """Also write the comparison here."""
+    resume: Path | None = None
+    """A comparison to go on with, by its own recipe: what it has learned is not learned again."""
+
+    def run(self) -> None:
+        from trimtab.speculation.compare_modes import compare_modes
+
+        compare_modes(self)
 
 
 @dataclass(frozen=True)
@@ -354,7 +455,10 @@ VERBS: dict[str, type] = {
     "calibrate": Calibrate,
     "train": Train,
     "evaluate": Evaluate,
+    "sensitivity": Sensitivity,
+    "transfer": Transfer,
     "bench": Bench,
+    "compare-modes": CompareModes,
     "collect": Collect,
     "judge": Judge,
     "online": Online,

@@ -149,7 +149,7 @@ class _KeptByRun:
         return self.run.checkpoint(step, arrays, state)
 
 
-def _learning(recipe: Train) -> LearningSettings:
+def learning_of(recipe: Train) -> LearningSettings:
     """How the recipe has a policy learned. Raises ValueError for a learner, mode or action space unknown or impossible."""
     learner, inference = mode_of(
         recipe.learner,
@@ -183,7 +183,7 @@ def learned(recipe: Train, run: Run, costs: CostModel, table: ReplayTable) -> Tr
     policy = learn(
         table,
         costs,
-        _learning(recipe),
+        learning_of(recipe),
         seed=recipe.seed,
         position=position,
         widths=Widths.of(speculator),
@@ -212,11 +212,11 @@ def _lasting(recipe: Train, policy: TreePolicy, table: ReplayTable, costs: CostM
 def prepare(recipe: Train, run: Run) -> Prepared:
     """All three stages, each taken up where the run's directory has it. Raises ValueError for a state, a
     reward or a learner unknown, or a hold that cannot be, before any work is done."""
-    if recipe.learner == level_stage.LEVELS:
-        return _prepare_levels(recipe, run)
     StateSpec.parse(recipe.state)
     named_reward(recipe.reward, 1.0)
-    _learning(recipe)
+    if recipe.learner == level_stage.LEVELS:
+        return _prepare_levels(recipe, run)
+    learning_of(recipe)
     longest = HOLDS[-1] if recipe.hold is None else recipe.hold
     Inference(hold_rounds=longest, planned_rounds=recipe.planned_rounds, adaptive=_adaptive(recipe))
     shapes, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)

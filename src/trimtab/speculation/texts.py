@@ -38,6 +38,12 @@ class GreedyText:
         return (self.tokens + self.after)[position + 1 : position + 1 + length]
 
 
+def conversation(speculator: Speculator, messages: Sequence[Message]) -> Prompt:
+    """What to encode of a conversation so far: the messages; for a tokenizer without a chat template, their texts, a blank
+    line between them."""
+    return list(messages) if speculator.chats else "\n\n".join(message["content"] for message in messages)
+
+
 def greedy_texts(speculator: Speculator, given: Conversation, max_new_tokens: int, beyond: int) -> Iterator[GreedyText]:
     """The texts of one conversation: one per turn, each in the context of the greedy answers before it.
 
@@ -47,9 +53,9 @@ def greedy_texts(speculator: Speculator, given: Conversation, max_new_tokens: in
     messages: list[Message] = []
     for number, turn in enumerate(given.turns, start=1):
         prompt: Prompt = turn
-        if isinstance(turn, str) and (messages or speculator.chats):
+        if isinstance(turn, str):
             messages.append({"role": "user", "content": turn})
-            prompt = messages
+            prompt = conversation(speculator, messages)
         elif number > 1:
             raise ValueError(f"prompt {given.task!r} has several turns given as token ids: give texts, or one turn")
         task = given.task if len(given.turns) == 1 else f"{given.task}/turn{number}"

@@ -5,6 +5,7 @@
 ``buckets``  trees are padded to the next of ``BUCKETS`` rows, attention runs over the cache's whole capacity: all
              lengths are fixed, as CUDA graphs need them. One graph per bucket (and anew whenever the capacity doubles).
 
+The head's drafting is not compiled: its layer gained a third alone and nothing within a round (see dev/LOG.md).
 On a CPU the weights are frozen into the graph, repacked for its matrix products: each graph holds a copy of them.
 Compilation happens at the first verification. The cache's layout is that of eager decoding, which prefill still is.
 """
@@ -29,7 +30,7 @@ MOST_ROWS = BUCKETS[-1]
 """A forward over more rows than this runs eagerly: there the arithmetic takes the time."""
 
 # Lengths to compile the dynamic graph with. All differ, lest the compiler take two of them for one.
-ROWS, COMMITTED = 12, 50
+_ROWS, _COMMITTED = 12, 50
 _GRAPHS = 8 * len(BUCKETS)
 
 Views = Sequence[tuple[Tensor, Tensor]]
@@ -107,7 +108,7 @@ def _keep_shapes(guards: Sequence[Any]) -> list[bool]:
     return [bool(one or other) for one, other in zip(shapes, inputs, strict=True)]
 
 
-def compiled(step: nn.Module, *, dynamic: bool, **options: Any) -> Any:
+def _compiled(step: nn.Module, *, dynamic: bool, **options: Any) -> Any:
     """``step``, to be compiled at its first call (within ``compiling``). ``options`` go to the compiler.
 
     Raises ValueError where torch cannot keep the graphs of two models apart.
@@ -140,7 +141,7 @@ def compiling(device: torch.device) -> Generator[None]:
         yield
 
 
-def symbolic(tensor: Tensor, *axes: int) -> Tensor:
+def _symbol(tensor: Tensor, *axes: int) -> Tensor:
     """``tensor``, the lengths of its ``axes`` taken for symbols by the compiler (an error where it cannot)."""
     from torch._dynamo.decorators import mark_dynamic
 
@@ -162,7 +163,7 @@ class CompiledForward:
         self._padded = mode == "buckets"
         self._ready: set[tuple[int, int]] = set()
         graphs = {"triton.cudagraphs": True} if self._padded and self._device.type == "cuda" else {}
-        self._graph = compiled(_Step(model, features), dynamic=not self._padded, **graphs)
+        self._graph = _compiled(_Step(model, features), dynamic=not self._padded, **graphs)
 
     def rows(self, tokens: int) -> int:
         """Rows that a forward over ``tokens`` takes, padding included."""
@@ -212,12 +213,12 @@ class CompiledForward:
     def _symbolic(self, mask_dtype: torch.dtype, scratch: TreeCache) -> Inputs:
         """Inputs whose lengths the compiler is told to take for symbols."""
         device = self._device
-        steps = torch.arange(ROWS, device=device)
-        mask = torch.zeros((1, 1, ROWS, COMMITTED + ROWS), dtype=mask_dtype, device=device)
+        steps = torch.arange(_ROWS, device=device)
+        mask = torch.zeros((1, 1, _ROWS, _COMMITTED + _ROWS), dtype=mask_dtype, device=device)
         if mask_dtype == torch.bool:
             mask.fill_(True)
         for keys, values in scratch.views:
-            symbolic(keys, 2)
-            symbolic(values, 2)
-        tokens, positions = torch.zeros_like(steps)[None], (steps + COMMITTED)[None]
-        return symbolic(tokens, 1), symbolic(positions, 1), symbolic(mask, 2, 3), symbolic(steps + COMMITTED, 0)
+            _symbol(keys, 2)
+            _symbol(values, 2)
+        tokens, positions = torch.zeros_like(steps)[None], (steps + _COMMITTED)[None]
+        return _symbol(tokens, 1), _symbol(positions, 1), _symbol(mask, 2, 3), _symbol(steps + _COMMITTED, 0)

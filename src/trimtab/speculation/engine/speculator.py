@@ -19,7 +19,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trimtab.lm.load import embedding_weight, load_model, resolve
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
 from trimtab.speculation.engine.compiled import check_mode
-from trimtab.speculation.engine.compiled_drafter import CompiledDrafter
 from trimtab.speculation.engine.drafter import TreeDrafter
 from trimtab.speculation.engine.generation import Controller, Generation, Round, RoundState, Seconds, Trace
 from trimtab.speculation.engine.head import EagleHead
@@ -74,7 +73,7 @@ class Speculator:
         *,
         compile: str = "off",  # noqa: A002
     ) -> None:
-        """``compile``: whether and how drafting and verification are compiled: off, dynamic or buckets (see ``engine.compiled``).
+        """``compile``: whether and how verification is compiled: off, dynamic or buckets (see ``engine.compiled``).
 
         Raises ValueError for another word, and for a model on several devices that is to be compiled.
         """
@@ -82,7 +81,7 @@ class Speculator:
         self.head = head
         self.tokenizer = tokenizer
         self.target = Target(model, head.config.taps if head.config.version == 3 else None, compile)
-        self.drafter = TreeDrafter(head) if compile == "off" else CompiledDrafter(head)
+        self.drafter = TreeDrafter(head)
         self.context_tokens = context_tokens(model)
         self._committed: list[int] = []
         self._seen_rounds, self._seen_accepted, self._warned = 0, 0, False
@@ -137,6 +136,10 @@ class Speculator:
                 "shorten the prompt, or load a model with a longer context"
             )
         return ids
+
+    def count(self, prompt: Prompt) -> int:
+        """Tokens of a prompt, which may be longer than the context."""
+        return len(self._ids(prompt))
 
     def _ids(self, prompt: Prompt) -> list[int]:
         if isinstance(prompt, Tensor):
