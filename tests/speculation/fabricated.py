@@ -97,6 +97,7 @@ def evaluation(
         [Turn(p.task, p.category, [0] * PROMPT_TOKENS) for p in replays.prompts],
         oracle.bounds(priced, best),
         oracle.tokens_per_second([steered(one) for one in priced]),
+        None,
         {e.name: 1.0 for e in entries},
         paired_ratio(mine.tokens_T, mine.seconds_T, fixed.seconds_T, tokens_b_P=fixed.tokens_T),
         COSTS,

@@ -11,6 +11,9 @@ import pytest
 from trimtab.cli import run
 from trimtab.runs import read_metrics
 from trimtab.speculation.costs import CostModel
+from trimtab.speculation.level_policy import LevelPolicy
+from trimtab.speculation.levels import LevelTable
+from trimtab.speculation.saved import load_policy
 from trimtab.speculation.tree_policy import TreePolicy
 
 
@@ -25,7 +28,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of the smallest training."""
     out = tmp_path_factory.mktemp("runs")
     command = ["speculation", "train", "--out", str(out), "--prompt-count", "6", "--max-new-tokens", "16"]
-    settings = ["--calibration-seconds", "5", "--ppo-updates", "2", "--menu", "small"]
+    settings = ["--calibration-seconds", "8", "--ppo-updates", "2", "--menu", "small", "--learner", "ppo"]
+    assert run([*command, *settings]) == 0
+    (folder,) = out.iterdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stopping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the default learner, in small."""
+    out = tmp_path_factory.mktemp("runs")
+    command = ["speculation", "train", "--out", str(out), "--prompt-count", "6", "--max-new-tokens", "16"]
+    settings = ["--calibration-seconds", "8", "--menu", "small", "--level-beams", "2", "--level-depth", "4"]
     assert run([*command, *settings]) == 0
     (folder,) = out.iterdir()
     return folder
@@ -79,6 +93,37 @@ def test_a_training_run_explains_itself(trained: Path) -> None:
     assert [row["step"] for row in read_metrics(trained)] == [1, 2]
     assert CostModel.load(trained / "costs.json").residuals
     assert TreePolicy.load(trained / "policy").metadata["seed"] == 0
+
+
+def test_the_default_learner_leaves_its_tables_and_a_policy(stopping: Path) -> None:
+    names = {path.name for path in stopping.iterdir()}
+    assert {"costs.json", "replay.npz", "levels-2.npz", "draft_temperature.json", "policy"} <= names
+    assert [row["step"] for row in read_metrics(stopping)] == [1, 2, 3, 4, 5, 6]
+    policy = load_policy(stopping)
+    assert isinstance(policy, LevelPolicy)
+    assert policy.menu == LevelTable.load(stopping / "levels-2.npz").menu
+    assert policy.models["target"] == "zoo:chat"
+
+
+def test_a_policy_that_stops_by_itself_is_evaluated_beside_the_sharpened_tree(
+    stopping: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--prompt-count", "3", "--max-new-tokens", "16", "--repeats", "1"]
+    status, _, _ = trimtab(capsys, "speculation", "evaluate", "--run", str(stopping), *flags)
+    assert status == 0
+    rows = {row["name"]: row for row in json.loads((stopping / "evaluation.json").read_text())["rows"]}
+    assert {"best-static-sharpened", "eagle-policy", "level-oracle"} <= set(rows)
+    assert rows["level-oracle"]["share_of_oracle_gain"] == pytest.approx(1.0)
+    decoded = [row for row in rows.values() if row["tau"] is not None]
+    assert all(row["identical_text_float32"] == 1.0 for row in decoded)
+    assert (stopping / "report.html").stat().st_size > 10_000
+
+
+def test_the_default_learner_refuses_what_only_others_can(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    flags = ["--out", str(tmp_path), "--planned-rounds", "3", "--state", "text"]
+    status, _, error = trimtab(capsys, "speculation", "train", *flags)
+    assert status == 2
+    assert "it has no state text, planned_rounds 3" in error
 
 
 def test_a_run_of_another_recipe_is_refused(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,6 +194,7 @@ def _same(first: TreePolicy, second: TreePolicy) -> None:
         np.testing.assert_array_equal(array, second.mlp.arrays()[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from speculation.test_learners import KILLED_AT, _train\n"
@@ -216,8 +217,8 @@ class _Stopped(Exception):
     """The training is left where it is."""
 
 
-@pytest.mark.parametrize("name", [name for name in KILLED_AT if name not in BY_SIGNAL])
-def test_every_other_learner_resumes_exactly(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", KILLED_AT)
+def test_every_learner_resumes_exactly(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(_pid: int, _signal: int) -> None:
         raise _Stopped
 

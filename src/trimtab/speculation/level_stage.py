@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.checkpoints import replace_file
 from trimtab.console import progress_bar, say
+from trimtab.parallel import ALONE, Workers
 from trimtab.runs import Run
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.costs import CostModel
@@ -73,28 +74,37 @@ def temperature(recipe: Train, folder: Path, speculator: Speculator, tasks: Sequ
     return fitted
 
 
-def tabulated(recipe: Train, folder: Path, tasks: Sequence[PromptTask]) -> list[LevelTable]:
-    """``levels-<top_k>.npz`` of each beam width, unless they are there already; an interrupted build goes on."""
+def tabulated(
+    recipe: Train, folder: Path, tasks: Sequence[PromptTask], team: Workers = ALONE
+) -> list[LevelTable]:
+    """``levels-<top_k>.npz`` of each beam width, unless they are there already; an interrupted build goes on.
+
+    Of several processes each builds its share of the conversations.
+    """
     paths = [folder / f"levels-{top_k}.npz" for top_k in recipe.level_beams]
-    if all(path.exists() for path in paths):
+    if team.from_main(all(path.exists() for path in paths)):
         return [LevelTable.load(path) for path in paths]
     from trimtab.speculation.stages import load_pair
 
     speculator = load_pair(recipe.pair, recipe.table_dtype)
-    sharpened = temperature(recipe, folder, speculator, tasks)
+    sharpened = team.from_main(temperature(recipe, folder, speculator, tasks) if team.main else 0.0)
     say(f"tabulating levels: beams of {', '.join(map(str, recipe.level_beams))}, draft temperature {sharpened:.2f}")
     menus = [LevelMenu(top_k, recipe.level_depth, draft_temperature=sharpened) for top_k in recipe.level_beams]
     with progress_bar("tabulating levels") as advance:
-        tables = build(
-            speculator,
+        tables = team.shared(
             tasks,
-            menus,
-            recipe.max_new_tokens,
-            folder=folder / "level-replays",
-            progress=lambda done, total: advance(done / total),
+            lambda some: build(
+                speculator,
+                some,
+                menus,
+                recipe.max_new_tokens,
+                folder=folder / "level-replays",
+                progress=lambda done, total: advance(done / total),
+            ),
         )
-    for table, path in zip(tables, paths, strict=True):
-        table.save(path)
+    if team.main:
+        for table, path in zip(tables, paths, strict=True):
+            table.save(path)
     return tables
 
 

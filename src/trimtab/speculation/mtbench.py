@@ -1,8 +1,8 @@
 """How do MT-bench's questions go in and its answers come out? What fits a small context; answers as its judge reads them.
 
 A line is ``{"question_id", "answer_id", "model_id", "choices": [{"index", "turns", "idxs", "new_tokens", "wall_time"}],
-"tstamp"}``: FastChat's format (Zheng et al., Judging LLM-as-a-Judge, 2023) with the per-turn numbers that EAGLE's evaluation
-scripts add, from which their speeds are computed.
+"tstamp"}``: FastChat's format (Zheng et al., Judging LLM-as-a-Judge, 2023) with the per-turn numbers that EAGLE's
+evaluation scripts add, from which their speeds are computed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trimtab.checkpoints import replace_file
+from trimtab.speculation.actions import EAGLE_DEFAULT
 from trimtab.speculation.engine.speculator import Message, Speculator
 from trimtab.speculation.race import Entry, Turn, Written, speed_ratio
 from trimtab.speculation.tasks import PromptTask
@@ -26,6 +27,7 @@ from trimtab.speculation.turnwise import STATIC
 
 if TYPE_CHECKING:
     from trimtab.speculation.evaluation import Evaluation
+    from trimtab.speculation.stages import Prepared
 
 _RETOKENISED = 1.25
 """An answer that is read again, as text, may have somewhat more tokens than it was written with."""
@@ -65,6 +67,12 @@ def fitting(
     return kept, left
 
 
+def deepest(prepared: Prepared) -> int:
+    """The most levels that any contender of a run may draft."""
+    levels = (table.menu.depth for table in prepared.levels)
+    return max(EAGLE_DEFAULT.depth, *(shape.depth for shape in prepared.table.actions), *levels)
+
+
 def _tokens_of_turns(speculator: Speculator, task: PromptTask, max_new_tokens: int, beyond: int) -> list[int]:
     """For each turn, the tokens of the conversation up to the end of its answer."""
     messages: list[Message] = []
@@ -84,7 +92,8 @@ def answers(entry: Entry, turns: Sequence[Turn], model_id: str) -> list[dict[str
     """A contender's answers, one for each question, in the order of the evaluation; each repeat is a choice.
 
     ``idxs`` is the index of a turn's last round (from 0, -1 where the prompt's forward was all), ``wall_time`` seconds.
-    A question's second turn follows the target's own greedy answer to the first. Raises ValueError for decodes without text.
+    A question's second turn follows the target's own greedy answer to the first. Raises ValueError for decodes without
+    text.
     """
     questions: dict[str, list[int]] = {}
     for index, turn in enumerate(turns):

@@ -56,6 +56,25 @@ def ratios(rates: Sequence[Rate]) -> Html:
     return draw("ratios", "Speed of each contender over the best static tree's", paint, inches=(5.0, height))
 
 
+def held(ratios: Mapping[int, float], every_level: float | None) -> Html:
+    """The oracle's speed over the best static tree's where it keeps each decision for so many rounds; the dashed line is
+    that tree's, ``every_level`` the oracle's that decides after every level."""
+
+    def paint(canvas: Figure) -> None:
+        axes = canvas.subplots()
+        axes.plot(list(ratios), list(ratios.values()), "D-", color=PAINT[ORACLE_COLOUR], fillstyle="none", linewidth=1.4)
+        axes.axhline(1.0, color=PAINT[STATIC_COLOUR], linewidth=1.2, linestyle="--", zorder=0)
+        if every_level is not None:
+            axes.axhline(every_level, color=PAINT[ORACLE_COLOUR], linewidth=1.2, linestyle=":", zorder=0)
+        axes.set_xscale("log")
+        axes.set_xticks(list(ratios), [str(rounds) for rounds in ratios])
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.set_xlabel("rounds for which a decision is held")
+        axes.set_ylabel("speed / best static tree's")
+
+    return draw("held", "Speed of the oracle by how long it holds its decisions", paint, inches=(5.0, 2.8))
+
+
 def _edges(laid: Sequence[Span]) -> list[int]:
     return [*(span.position for span in laid), laid[-1].position + laid[-1].tokens]
 

@@ -29,6 +29,8 @@ class Pair:
     """Arithmetic of decoding: auto (the file's own), float32, bfloat16, float16."""
     device: str | None = None
     """Where to run: cpu, cuda, cuda:1, ...; the CPU where not given."""
+    device_map: str | None = None
+    """Split the target over devices instead: auto, balanced, sequential (see docs/scale.md)."""
     compile: str = "off"
     """Compile verification: off, dynamic (CPU; about a minute at the first answer), buckets (CUDA graphs)."""
 

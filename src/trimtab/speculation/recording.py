@@ -12,6 +12,7 @@ import numpy as np
 
 from trimtab import machine
 from trimtab.console import progress_bar, say
+from trimtab.parallel import Workers, quietly, workers
 from trimtab.plain import Plain
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.chances import Chances, always, drawn, explored, of_policy, uniform
@@ -19,11 +20,13 @@ from trimtab.speculation.collect import PHASES, Answer, Collector, Decision, Hea
 from trimtab.speculation.context import HISTORY_NAMES, History, PositionFeatures, join
 from trimtab.speculation.engine.generation import Controller, Generation, Round, RoundState
 from trimtab.speculation.engine.speculator import Speculator
+from trimtab.speculation.gathering import join_parts, part_path, question_of
 from trimtab.speculation.level_policy import LevelPolicy
 from trimtab.speculation.race import turns
 from trimtab.speculation.saved import SavedPolicy, load_tree_policy
 from trimtab.speculation.stages import load_pair, prompts_of, shapes_of
 from trimtab.speculation.states import Features
+from trimtab.speculation.tasks import PromptTask
 from trimtab.speculation.tree_policy import Widths
 
 if TYPE_CHECKING:
@@ -166,25 +169,57 @@ def _about(speculator: Speculator, pair: Pair, max_new_tokens: int, logger: str)
 
 
 def collect(command: Collect) -> None:
-    """``trimtab speculation collect``: decode prompts by a randomised logger, and append what happened to the log."""
+    """``trimtab speculation collect``: decode prompts by a randomised logger, and append what happened to the log.
+
+    The trees drawn depend on the seed, the question and the decode alone. Of several processes each decodes its share of
+    the questions into a log beside ``out``; the main one joins them.
+    """
+    team = workers()
+    with quietly(team):
+        _collect(command, team)
+
+
+def _collect(command: Collect, team: Workers) -> None:
     speculator = load_pair(command.pair)
     actions, chances, position = logger_of(command, speculator)
     tasks = prompts_of(command.prompts, command.prompt_count)
-    recorder = Recorder(actions, chances, position, np.random.default_rng(command.seed))
     logger = f"{command.policy}, {command.epsilon:g} at random" if command.policy else "trees drawn alike"
     about = _about(speculator, command.pair, command.max_new_tokens, logger)
-    prompts = turns(speculator, tasks, command.max_new_tokens)
-    header = Header(_session(command.seed), feature_names(position), tuple(actions), about)
-    with Collector(command.out, header) as collector, progress_bar("collecting") as advance:
-        jobs = [(number, turn) for number in range(command.decodes) for turn in prompts]
+    header = Header(team.from_main(_session(command.seed)), feature_names(position), tuple(actions), about)
+    recorder = Recorder(actions, chances, position, np.random.default_rng(command.seed))
+    out = command.out if team.count == 1 else part_path(command.out, header.session, team.rank)
+    with Collector(out, header) as collector:
+        decodes = _decodes(command, speculator, recorder, collector, tasks, team)
+    team.wait()
+    if team.main and team.count > 1:
+        with Collector(command.out, header) as collector:
+            join_parts(collector, command.out, tasks, team)
+    shared = f", the share of one of {team.count} processes," if team.count > 1 else ""
+    say(f"{decodes} decodes{shared} by {logger} appended to {command.out}")
+
+
+def _decodes(
+    command: Collect,
+    speculator: Speculator,
+    recorder: Recorder,
+    collector: Collector,
+    tasks: Sequence[PromptTask],
+    team: Workers,
+) -> int:
+    """Decode this process's share of the tasks; how many decodes that were."""
+    place = {task.task.partition("/turn")[0]: index for index, task in enumerate(tasks)}
+    prompts = turns(speculator, team.share(tasks), command.max_new_tokens)
+    jobs = [(number, turn) for number in range(command.decodes) for turn in prompts]
+    with progress_bar("collecting") as advance:
         for done, (number, turn) in enumerate(jobs, 1):
+            question, which = question_of(turn)
+            recorder.generator = np.random.default_rng([command.seed, number, place[question], which])
             speculator.forget()
             made = speculator.generate(turn.ids, command.max_new_tokens, policy=recorder)
-            question, _, name = turn.task.partition("/turn")
-            where = Where(header.session, question, int(name or 1), number, context_hash(turn.ids))
+            where = Where(collector.header.session, question, which, number, context_hash(turn.ids))
             record(recorder, collector, made, where, category=turn.category)
             advance(done / len(jobs))
-    say(f"{len(jobs)} decodes of {len(prompts)} turns by {logger} appended to {command.out}")
+    return len(jobs)
 
 
 def record_answer(

@@ -33,6 +33,7 @@ from trimtab.pages import (
     write_page,
 )
 from trimtab.speculation import measurement, plots
+from trimtab.speculation.mtbench import tau_of
 from trimtab.speculation.plots import CATEGORY_STYLES, PHASES, Rate
 from trimtab.speculation.race import speed_ratio
 from trimtab.speculation.turnwise import (
@@ -40,6 +41,7 @@ from trimtab.speculation.turnwise import (
     STATIC,
     TurnView,
     chosen,
+    held_oracles,
     views,
 )
 from trimtab.statistics import RESAMPLES, Interval
@@ -73,6 +75,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
         _circumstances(evaluation),
         _verdict(evaluation),
         section("The comparison", _comparison(evaluation), _ratios(evaluation), _categories(evaluation)),
+        section("What deciding more often could bring", *_frequency(evaluation)),
         section("Trees chosen over the text", *_trees(evaluation, seen)),
         section("Speed of each turn, and its distance to the oracle", _speeds_and_distances(evaluation, seen)),
         section("Where a round's time goes", *_time(evaluation)),
@@ -133,8 +136,9 @@ _COLUMNS = {
     "replayed rows both speeds are replayed, and leave out the prompt's forward.",
     "95 % interval": f"Paired bootstrap of that ratio over prompts ({RESAMPLES} resamples): where it includes 1, the "
     "difference may be chance.",
-    "oracle's gain": "The share of the oracle's gain over the best static tree: 0 % is that tree, 100 % the oracle. "
-    "The oracle knows beforehand where drafts will fail; no policy can.",
+    "oracle's gain": "The share of the oracle's gain over the best static tree: 0 % is that tree, 100 % the oracle that "
+    "decides as often as the policy does (level-oracle, where there is such a row). The oracle knows beforehand where "
+    "drafts will fail; no policy can.",
     "policy overhead": "The share of the rounds' time that went into deciding on trees.",
     "identical text": "The share of texts that, in float32, are token for token those of plain greedy decoding.",
 }
@@ -162,11 +166,14 @@ def _comparison(evaluation: Evaluation) -> Html:
 _CONTENDERS = {
     "eagle-default": "The tree that EAGLE publishes, throughout.",
     "eagle-best-static": "One tree throughout: the one that is fastest on the training prompts. The baseline to beat.",
+    "best-static-sharpened": "One tree throughout, the draft head's probabilities sharpened (its logits divided by a "
+    "number below 1): the fastest of these on the training prompts. What the policy gains beyond it is its own doing.",
     "cost-model-greedy": "A rule without learning: each round, the tree of the largest expected worth at its cost.",
-    "eagle-policy": "The learned policy: each round, a tree by the features of the decoding state.",
+    "eagle-policy": "The learned policy: it shapes each round's tree by the features of the decoding state.",
     "best-static-per-prompt": "For each prompt the one tree that is the fastest for it.",
     "clairvoyant": "Each round, the tree of most tokens per second in that round.",
-    "oracle": "The fastest sequence of trees that there is: a shortest path over the text.",
+    "oracle": "The fastest sequence of trees of the menu that there is: a shortest path over the text.",
+    "level-oracle": "The same where drafting may stop after any level, as the policy may stop it.",
 }
 
 
@@ -204,6 +211,29 @@ def _ratios(evaluation: Evaluation) -> Html:
     )
     key = legend((("ink", "●", "measured, with 95 % interval"), ("ink", "◇", "replayed")))
     return figure(plots.ratios([*rates, policy]), caption, key)
+
+
+def _frequency(evaluation: Evaluation) -> tuple[Html, ...]:
+    """The oracle that holds its decisions, and the one that decides after every level."""
+    held, finer, static = held_oracles(evaluation), evaluation.level_oracle, evaluation.bounds.best_static
+    every_level = None if finer is None else finer / static
+    gain = max(held.values()) - 1
+    rows = [(f"every {n} rounds" if n > 1 else "every round", ratio) for n, ratio in held.items()]
+    if every_level is not None:
+        rows.insert(0, ("after every level", every_level))
+    cells = [(name, times(ratio), percent((ratio - 1) / gain) if gain > 0 else DASH) for name, ratio in rows]
+    said = (
+        "Oracles that know the text, replayed: the fastest decode whose every decision is kept for so many rounds. What "
+        "holding costs them, a policy's better guesses cannot win back; what it saves in decisions is not counted here."
+    )
+    if every_level is not None:
+        said += " After every level means: with the policy's own beam and draft temperature."
+    key = [("s3", "◇", "oracle"), (plots.STATIC_COLOUR, "╌", "best static tree")]
+    if every_level is not None:
+        key.insert(1, ("s3", "┈", "deciding after every level"))
+    caption = "Speed over the best static tree's (dashed line), by how long each decision is held."
+    columns = ("the oracle decides", "against best static", "gain, of that each round")
+    return paragraph(said), table(columns, cells), figure(plots.held(held, every_level), caption, legend(tuple(key)))
 
 
 def _categories(evaluation: Evaluation) -> Html:
@@ -244,9 +274,8 @@ def _category(evaluation: Evaluation, category: str) -> tuple[object, ...]:
 
 
 def _tau(evaluation: Evaluation, name: str, turns_T: np.ndarray) -> str:
-    decodes = [ws for ws, kept in zip(evaluation.entry(name).decodes_TR, turns_T, strict=True) if kept]
-    accepted = [r.accepted for ws in decodes for w in ws if w.generation for r in w.generation.rounds]
-    return f"{1 + sum(accepted) / len(accepted):.2f}" if accepted else DASH
+    tau = tau_of(evaluation.entry(name), turns_T)
+    return DASH if tau is None else f"{tau:.2f}"
 
 
 # -- plots -------------------------------------------------------------------------------------------------------------
@@ -263,8 +292,8 @@ def _trees(evaluation: Evaluation, seen: list[TurnView]) -> tuple[Html, ...]:
     said = (
         "Each step is one round, from the position where it began to that where the next one did; its height is the "
         "size of the tree (total tokens, root included), the bar under it the tokens that it committed: accepted ones "
-        "and the target's own. The oracle knew what would be accepted. Shown is the first turn of each category, up to "
-        f"{TREE_PLOTS}, whatever it looks like."
+        "and the target's own. The oracle knew what would be accepted, and decided as often as the policy. Shown is the "
+        f"first turn of each category, up to {TREE_PLOTS}, whatever it looks like."
     )
     made = [
         figure(

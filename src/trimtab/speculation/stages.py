@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.checkpoints import Bookkeeping, Checkpoint
 from trimtab.console import print_update, progress_bar, say
+from trimtab.parallel import ALONE, Workers
 from trimtab.plain import Plain
 from trimtab.policies.held import Adaptive
 from trimtab.runs import Run
@@ -57,8 +58,13 @@ def load_pair(pair: Pair, dtype: str | None = None) -> Speculator:
     In another ``dtype``, where exact numbers are wanted and not speed, it is not compiled.
     """
     compile = pair.compile if dtype is None else "off"  # noqa: A001
+    split = {} if pair.device_map is None else {"device_map": pair.device_map}
+    if split and pair.device is not None:
+        raise ValueError(
+            f"device {pair.device} and device_map {pair.device_map}: expected one of them, a model is on one device or split"
+        )
     return Speculator.from_pretrained(
-        pair.target, pair.head, dtype=dtype or pair.dtype, device=pair.device, compile=compile
+        pair.target, pair.head, dtype=dtype or pair.dtype, device=pair.device, compile=compile, **split
     )
 
 
@@ -113,24 +119,33 @@ def _state(recipe: Train) -> tuple[StateSpec, StateSettings]:
     return StateSpec.parse(recipe.state), settings
 
 
-def tabulated(recipe: Train, folder: Path, shapes: Sequence[TreeShape], tasks: Sequence[PromptTask]) -> ReplayTable:
-    """``replay.npz``, built in ``table_dtype`` unless it is there already; an interrupted build goes on."""
+def tabulated(
+    recipe: Train, folder: Path, shapes: Sequence[TreeShape], tasks: Sequence[PromptTask], team: Workers = ALONE
+) -> ReplayTable:
+    """``replay.npz``, built in ``table_dtype`` unless it is there already; an interrupted build goes on.
+
+    Of several processes each builds its share of the conversations.
+    """
     path = folder / "replay.npz"
-    if path.exists():
+    if team.from_main(path.exists()):
         return ReplayTable.load(path)
     say(f"tabulating: {len(tasks)} prompts, {recipe.max_new_tokens} new tokens each, in {recipe.table_dtype}")
     speculator, (spec, settings) = load_pair(recipe.pair, recipe.table_dtype), _state(recipe)
     with progress_bar("tabulating") as advance:
-        table = build(
-            speculator,
+        table = team.shared(
             tasks,
-            shapes,
-            recipe.max_new_tokens,
-            tabulating(spec, speculator, settings),
-            folder=folder / "replays",
-            progress=lambda done, total: advance(done / total),
+            lambda some: build(
+                speculator,
+                some,
+                shapes,
+                recipe.max_new_tokens,
+                tabulating(spec, speculator, settings),
+                folder=folder / "replays",
+                progress=lambda done, total: advance(done / total),
+            ),
         )
-    table.save(path)
+    if team.main:
+        table.save(path)
     return table
 
 
@@ -209,27 +224,38 @@ def _lasting(recipe: Train, policy: TreePolicy, table: ReplayTable, costs: CostM
     return lasting(policy, table, costs, *how, reward=recipe.reward, seed=recipe.seed, say=say)
 
 
-def prepare(recipe: Train, run: Run) -> Prepared:
+def assist(recipe: Train, folder: Path, team: Workers) -> None:
+    """What the processes beside the main one do of ``prepare``: their share of the tables."""
+    menu, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
+    team.wait()  # the main process measures
+    tabulated(recipe, folder, menu, tasks, team)
+    if recipe.learner == level_stage.LEVELS:
+        level_stage.tabulated(recipe, folder, tasks, team)
+
+
+def prepare(recipe: Train, run: Run, team: Workers = ALONE) -> Prepared:
     """All three stages, each taken up where the run's directory has it. Raises ValueError for a state, a
     reward or a learner unknown, or a hold that cannot be, before any work is done."""
     StateSpec.parse(recipe.state)
     named_reward(recipe.reward, 1.0)
     if recipe.learner == level_stage.LEVELS:
-        return _prepare_levels(recipe, run)
+        return _prepare_levels(recipe, run, team)
     learning_of(recipe)
     longest = HOLDS[-1] if recipe.hold is None else recipe.hold
     Inference(hold_rounds=longest, planned_rounds=recipe.planned_rounds, adaptive=_adaptive(recipe))
     shapes, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
     costs = calibrated(recipe, run.path, shapes, tasks)
-    table = tabulated(recipe, run.path, shapes, tasks)
+    team.wait()
+    table = tabulated(recipe, run.path, shapes, tasks, team)
     return Prepared(costs, table, learned(recipe, run, costs, table))
 
 
-def _prepare_levels(recipe: Train, run: Run) -> Prepared:
+def _prepare_levels(recipe: Train, run: Run, team: Workers) -> Prepared:
     """The same for the learner that decides after every level; the replay table serves the baselines."""
     level_stage.check(recipe)
     menu, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
     costs = calibrated(recipe, run.path, sorted({*menu, *level_stage.shapes(recipe)}), tasks)
-    table = tabulated(recipe, run.path, menu, tasks)
-    levels = level_stage.tabulated(recipe, run.path, tasks)
+    team.wait()
+    table = tabulated(recipe, run.path, menu, tasks, team)
+    levels = level_stage.tabulated(recipe, run.path, tasks, team)
     return Prepared(costs, table, level_stage.learned(recipe, run, costs, levels), levels)

@@ -1,4 +1,4 @@
-"""What is lost where a policy serves on another machine than it was trained for? Replayed: acceptance travels, costs do not.
+"""What is lost where a policy serves on another machine than it was trained for? Acceptance travels, costs do not.
 
 The same training tables, other costs. Two policies of one learner, one taught with the run's costs and one with the other
 machine's, are judged with the latter's on conversations that neither has seen (a part of the tables is kept from both, so
@@ -34,7 +34,6 @@ from trimtab.speculation.level_replay import FlatLevels, LevelRounds, flatten
 from trimtab.speculation.levels import LevelMenu, LevelTable
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.stages import Prepared, learning_of
-from trimtab.speculation.state_parts import Features
 from trimtab.speculation.state_tables import narrow
 from trimtab.speculation.tree_policy import TreePolicy
 from trimtab.statistics import Interval, paired_ratio
@@ -68,8 +67,8 @@ def by_conversation(tasks: Sequence[str], tokens_R: Sequence[float], seconds_R: 
     names = [task.split("/turn")[0] for task in tasks]
     places = {name: place for place, name in enumerate(dict.fromkeys(names))}
     rows = [places[name] for name in names]
-    tokens, seconds = (np.bincount(rows, weights=np.asarray(column, dtype=float)) for column in (tokens_R, seconds_R))
-    return Replayed(tokens, seconds)
+    sums = (np.bincount(rows, np.asarray(column, dtype=float)).astype(float) for column in (tokens_R, seconds_R))
+    return Replayed(*sums)
 
 
 # -- what is taught and judged: trees chosen beforehand, or stopping after any level -----------------------------------

@@ -11,10 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trimtab.speculation import oracle
+import numpy as np
+
+from trimtab.speculation import level_replay, oracle
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.generation import Round
+from trimtab.speculation.level_replay import FlatLevels
 from trimtab.speculation.race import Turn, Written
 from trimtab.speculation.replay import PromptReplay
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from trimtab.speculation.evaluation import Evaluation
 
 POLICY, STATIC = "eagle-policy", "eagle-best-static"
+HOLD_ROUNDS = (1, 2, 5, 10, 30)
+"""For so many rounds the oracle's decisions are held."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,10 @@ class Span:
 
 @dataclass(frozen=True)
 class TurnView:
-    """One turn: the policy's rounds and the oracle's, and the time per token over the oracle's (1 is the oracle's)."""
+    """One turn: the policy's rounds and the oracle's, and the time per token over the oracle's (1 is the oracle's).
+
+    The oracle is the one that decides as often as the policy: once a round, or after every level.
+    """
 
     turn: Turn
     policy: list[Span]
@@ -84,6 +92,51 @@ def rounds_of(written: Written) -> list[Round]:
     return written.generation.rounds if written.generation else []
 
 
+@dataclass(frozen=True)
+class Fastest:
+    """The oracle's decode of one turn."""
+
+    laid: list[Span]
+    seconds: float
+
+    @property
+    def seconds_per_token(self) -> float:
+        return self.seconds / sum(span.tokens for span in self.laid)
+
+
+def _oracle(priced: oracle.Priced, shapes: Sequence[TreeShape]) -> Fastest:
+    """The fastest trees of the menu, one each round."""
+    best = oracle.oracle(priced)
+    return Fastest(_replayed(priced.replay, best, shapes), best.seconds)
+
+
+def _level_oracles(levels: FlatLevels) -> dict[str, Fastest]:
+    """Task -> the fastest decode that may stop after any level."""
+    rounds, menu = level_replay.oracle(levels), levels.menu
+    made: dict[str, Fastest] = {}
+    for prompt, task in enumerate(levels.tasks):
+        mine = np.flatnonzero(rounds.prompt_T == prompt)
+        laid = [
+            Span(
+                int(rounds.row_T[t] - levels.start_R[prompt]),
+                TreeShape(menu.totals[rounds.total_T[t]], int(rounds.depth_T[t]), menu.top_k),
+                int(rounds.tokens_T[t]),
+            )
+            for t in mine
+        ]
+        made[task] = Fastest(laid, float(rounds.seconds_T[mine].sum()))
+    return made
+
+
+def held_oracles(evaluation: Evaluation) -> dict[int, float]:
+    """Rounds that a decision is held -> the speed of the fastest such decode over the best static tree's (replayed)."""
+    priced = [one for one in oracle.price(evaluation.table, evaluation.costs) if one.tokens]
+    return {
+        rounds: oracle.tokens_per_second([oracle.held(one, rounds) for one in priced]) / evaluation.bounds.best_static
+        for rounds in HOLD_ROUNDS
+    }
+
+
 def _replayed(replay: PromptReplay, decode: oracle.Decode, shapes: Sequence[TreeShape]) -> list[Span]:
     """A replayed decode, laid along its text."""
     laid: list[Span] = []
@@ -106,19 +159,17 @@ def views(evaluation: Evaluation) -> list[TurnView]:
     if missing:
         raise ValueError(f"the replay table lacks {', '.join(missing)}: build it from the prompts that were decoded")
     static = table.actions.index(evaluation.best_static)
+    finer = _level_oracles(evaluation.levels) if evaluation.levels else {}
     made: list[TurnView] = []
     for turn, written in zip(evaluation.turns, evaluation.entry(POLICY).first_T, strict=True):
         priced, rounds, tokens = replays[turn.task], rounds_of(written), len(written.tokens)
         if priced.tokens < 1 or tokens < 2:
             continue
-        laid, best = spans(rounds, tokens), oracle.oracle(priced)
+        laid, best = spans(rounds, tokens), finer.get(turn.task) or _oracle(priced, table.actions)
         seconds = prices.of(laid, len(turn.ids)) + sum(r.seconds.policy for r in rounds[: len(laid)])
-        floor = best.seconds / best.tokens
-        fixed = oracle.static(priced, static)
-        followed = _replayed(priced.replay, best, table.actions)
-        made.append(
-            TurnView(turn, laid, followed, seconds / (tokens - 1) / floor, fixed.seconds / fixed.tokens / floor)
-        )
+        floor, fixed = best.seconds_per_token, oracle.static(priced, static)
+        over = seconds / (tokens - 1) / floor, fixed.seconds / fixed.tokens / floor
+        made.append(TurnView(turn, laid, best.laid, *over))
     return made
 
 
