@@ -116,8 +116,8 @@ def workers() -> Workers:
     if max(sizes) == 1:
         if os.environ.get("ACCELERATE_USE_CPU") == "True" and "MASTER_PORT" in os.environ:
             say(
-                "accelerate launch --cpu has started one process, whatever --num_processes says; several on a CPU: "
-                "accelerate launch --multi_gpu --num_processes N -m trimtab ..., or torchrun --nproc-per-node N -m trimtab ..."
+                "accelerate launch --cpu starts one process, whatever --num_processes says (MPI aside); for several on a "
+                "CPU: accelerate launch --multi_gpu --num_processes N -m trimtab ..."
             )
         return ALONE
     import torch

@@ -280,7 +280,7 @@ def row_of(row: Raced, static: Raced, prompts: Sequence[Turn]) -> dict[str, Any]
 
 
 def bars_of(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The bars of the decisions' cost, of the dearest row of each state that decides every round."""
+    """The bars of what decisions cost, for the dearest row of each state that decides every round."""
     made: list[dict[str, Any]] = []
     for state, bound in OVERHEAD_BOUNDS.items():
         shares = [row["policy_share"] for row in rows if (row["state"], row["hold"]) == (state, 1)]
@@ -301,6 +301,7 @@ def result_of(raced: Sequence[Raced], prompts: Sequence[Turn], command: CompareM
         "contrasts": contrasts(raced, prompts),
         "bars": bars_of(rows),
         "training_prompts": command.prompt_count,
+        "held_out_prompts": len({prompt.task.split("/turn")[0] for prompt in prompts}),
         "turns": len(prompts),
         "max_new_tokens": command.max_new_tokens,
         "updates": command.updates,

@@ -20,6 +20,7 @@ import yaml
 from trimtab import machine
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, progress_bar, say
+from trimtab.parallel import ALONE, Workers, quietly, workers
 from trimtab.runs import Run
 from trimtab.speculation import fidelity, greedy, oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
@@ -27,6 +28,7 @@ from trimtab.speculation.context import PositionFeatures
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.generation import Controller
 from trimtab.speculation.engine.speculator import Speculator
+from trimtab.speculation.gathering import gather_race, gather_turns
 from trimtab.speculation.learning import replayed
 from trimtab.speculation.level_builder import build as build_levels
 from trimtab.speculation.level_fixed import Fixed, best_sharpened
@@ -37,7 +39,7 @@ from trimtab.speculation.race import Decoder, Entry, Turn, by_engine, race, spee
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
 from trimtab.speculation.saved import SavedPolicy, load_policy
-from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
+from trimtab.speculation.stages import Prepared, assist, load_pair, prepare, prompts_of
 from trimtab.speculation.tasks import PromptTask
 from trimtab.speculation.tree_policy import TreePolicy
 from trimtab.statistics import Interval, verdict
@@ -228,18 +230,21 @@ def bar(name: str, value: float, bound: float, *, above: bool, equal: bool = Fal
 
 
 def _identical(
-    pair: Pair, contest_: Contest, tasks: Sequence[PromptTask], max_new_tokens: int
+    pair: Pair, contest_: Contest, tasks: Sequence[PromptTask], max_new_tokens: int, team: Workers, folder: Path | None
 ) -> dict[str, float | None]:
     """The share of texts that each contender writes exactly as plain greedy decoding does, in float32."""
     speculator = load_pair(pair, "float32")
-    prompts = turns(speculator, tasks, max_new_tokens)
-    truth = [by_engine(speculator, max_new_tokens)(turn).tokens for turn in prompts]
-    shares: dict[str, float | None] = {}
-    for name, contender in contest_.contenders().items():
-        decode = contender.decoder(speculator, max_new_tokens)
-        texts = [decode(turn).tokens for turn in prompts]
-        shares[name] = fidelity.compare(speculator.model, [t.ids for t in prompts], texts, truth).share
-    return shares
+    plain = by_engine(speculator, max_new_tokens)
+    decoders = {name: one.decoder(speculator, max_new_tokens) for name, one in contest_.contenders().items()}
+    counts: list[Any] = []
+    for task in team.share(tasks):
+        prompts = turns(speculator, [task], max_new_tokens)
+        truth, ids = [plain(turn).tokens for turn in prompts], [turn.ids for turn in prompts]
+        texts = {name: [decode(turn).tokens for turn in prompts] for name, decode in decoders.items()}
+        agreeing = [fidelity.compare(speculator.model, ids, written, truth).identical for written in texts.values()]
+        counts.append([len(prompts), *agreeing])
+    texts_in_all, *agreeing = np.sum(team.gather(counts, folder, "identical"), axis=0).tolist()
+    return {name: count / texts_in_all for name, count in zip(decoders, agreeing, strict=True)}
 
 
 def _replayed(
@@ -249,6 +254,8 @@ def _replayed(
     tasks: Sequence[PromptTask],
     max_new_tokens: int,
     table: ReplayTable,
+    team: Workers,
+    folder: Path | None,
 ) -> tuple[float, FlatLevels | None]:
     """Tokens per second of the policy in replay, and the replay of every stop after any level (where the policy decides on
     that)."""
@@ -256,10 +263,16 @@ def _replayed(
     if isinstance(policy, TreePolicy):
         if policy.position.names != table.feature_names:
             speculator = load_pair(pair, dtype)
-            wide = build(speculator, tasks, policy.actions, max_new_tokens, policy.position.bind(speculator))
+            position, parts = policy.position.bind(speculator), folder / "wide" if folder else None
+            wide = team.shared(
+                tasks, lambda some: build(speculator, some, policy.actions, max_new_tokens, position, folder=parts)
+            )
             return oracle.tokens_per_second(replayed(policy, wide, prepared.costs)), None
         return oracle.tokens_per_second(replayed(policy, table, prepared.costs)), None
-    (level_table,) = build_levels(load_pair(pair, dtype), tasks, [policy.menu], max_new_tokens)
+    speculator, parts = load_pair(pair, dtype), folder / "levels" if folder else None
+    (level_table,) = team.shared(
+        tasks, lambda some: build_levels(speculator, some, [policy.menu], max_new_tokens, folder=parts)
+    )
     levels = flatten(level_table, prepared.costs)
     return policy.replay(levels).rate(), levels
 
@@ -273,38 +286,51 @@ def evaluate(
     table_dtype: str = "float32",
     repeats: int = 1,
     float32_texts: int | None = None,
+    team: Workers = ALONE,
+    folder: Path | None = None,
 ) -> Evaluation:
-    """Decode ``tasks`` with every contender, replay them for the bounds, and compare texts in float32."""
+    """Decode ``tasks`` with every contender, replay them for the bounds, and compare texts in float32.
+
+    Of several processes (``team``) each decodes its share of the tasks; they meet in ``folder``, and all return the same.
+    """
     contenders = contest(prepared)
     speculator = load_pair(pair)
-    prompts = turns(speculator, tasks, max_new_tokens)
+    mine = turns(speculator, team.share(tasks), max_new_tokens)
+    prompts = gather_turns(mine, tasks, team, folder)
     entries = [
         Entry(name, contender.decoder(speculator, max_new_tokens), contender.note)
         for name, contender in contenders.contenders().items()
     ]
     say(f"decoding {len(prompts)} turns with {len(entries)} contenders")
     with progress_bar("decoding") as advance:
-        race(entries, prompts, repeats=repeats, progress=lambda done, total: advance(done / total))
+        if mine:
+            race(entries, mine, repeats=repeats, progress=lambda done, total: advance(done / total))
+    gather_race(entries, mine, tasks, team, folder)
     say("replaying them for the oracle")
     with progress_bar("replaying") as advance:
-        table = build(
-            load_pair(pair, table_dtype),
+        exact = load_pair(pair, table_dtype)
+        table = team.shared(
             tasks,
-            prepared.table.actions,
-            max_new_tokens,
-            PositionFeatures(),
-            progress=lambda done, total: advance(done / total),
+            lambda some: build(
+                exact,
+                some,
+                prepared.table.actions,
+                max_new_tokens,
+                PositionFeatures(),
+                folder=folder / "table" if folder else None,
+                progress=lambda done, total: advance(done / total),
+            ),
         )
     static = table.actions.index(contenders.best_static)
     priced = oracle.price(table, prepared.costs)
     bounds = oracle.bounds(priced, static)
-    rate, levels = _replayed(prepared, pair, table_dtype, tasks, max_new_tokens, table)
+    rate, levels = _replayed(prepared, pair, table_dtype, tasks, max_new_tokens, table, team, folder)
     checked = list(tasks) if float32_texts is None else list(tasks[:float32_texts])
     identical: dict[str, float | None] = {}
     if checked:
         say(f"comparing texts in float32 on {len(checked)} prompts")
-        identical = _identical(pair, contenders, checked, max_new_tokens)
-    mine, fixed = (next(e for e in entries if e.name == name) for name in (POLICY, STATIC))
+        identical = _identical(pair, contenders, checked, max_new_tokens, team, folder)
+    ours, fixed = (next(e for e in entries if e.name == name) for name in (POLICY, STATIC))
     return Evaluation(
         entries,
         prompts,
@@ -312,7 +338,7 @@ def evaluate(
         rate,
         level_oracle(levels).rate() if levels else None,
         identical,
-        speed_ratio(mine, fixed, prompts),
+        speed_ratio(ours, fixed, prompts),
         prepared.costs,
         table,
         contenders.best_static,
@@ -338,9 +364,16 @@ def begin(recipe: Train) -> Run:
 
 
 def train(recipe: Train) -> None:
-    """``trimtab speculation train``."""
+    """``trimtab speculation train``; of several processes the main one has the run, the others help with its tables."""
+    team = workers()
+    if not team.main:
+        path: Path = team.from_main(recipe.out)
+        with quietly(team):
+            assist(recipe_of(path), path, team)
+        return
     with begin(recipe) as run:
-        prepared = prepare(recipe_of(run.path), run)
+        team.from_main(run.path)
+        prepared = prepare(recipe_of(run.path), run, team)
         say(f"the policy is in {run.path / 'policy'}; judge it by: trimtab speculation evaluate --run {run.path}")
     best = oracle.price(prepared.table, prepared.costs)
     bounds = oracle.bounds(best)
@@ -398,15 +431,21 @@ def evaluate_run(command: Evaluate) -> None:
     recipe = recipe_of(command.run_directory)
     prepared = prepared_of(command.run_directory)
     tasks = prompts_of(command.prompts, command.prompt_count)
-    made = evaluate(
-        recipe.pair,
-        prepared,
-        tasks,
-        max_new_tokens=command.max_new_tokens,
-        table_dtype=recipe.table_dtype,
-        repeats=command.repeats,
-        float32_texts=command.float32_texts,
-    )
+    team = workers()
+    with quietly(team), team.meeting(command.run_directory) as folder:
+        made = evaluate(
+            recipe.pair,
+            prepared,
+            tasks,
+            max_new_tokens=command.max_new_tokens,
+            table_dtype=recipe.table_dtype,
+            repeats=command.repeats,
+            float32_texts=command.float32_texts,
+            team=team,
+            folder=folder,
+        )
+    if not team.main:
+        return
     made.table_of_rows().print()
     say(*made.notes())
     result = as_json(made)

@@ -41,7 +41,9 @@ def join_parts(collector: Collector, out: Path, tasks: Sequence[PromptTask], tea
     paths = [part_path(out, collector.header.session, rank) for rank in range(team.count)]
     made = read_collected([path for path in paths if path.exists()])
     if made.refused or made.incomplete:
-        raise ValueError(f"the parts beside {out} cannot be joined: {'; '.join(made.notes())}. They are logs of their own")
+        raise ValueError(
+            f"the parts beside {out} cannot be joined: {'; '.join(made.notes())}. They are logs of their own"
+        )
     place = {task.task.partition("/turn")[0]: index for index, task in enumerate(tasks)}
 
     def order(decode: Decode) -> tuple[int, int, int]:
@@ -64,7 +66,9 @@ def gather_turns(mine: Sequence[Turn], tasks: Sequence[PromptTask], team: Worker
     return [Turn(**turn) for turns in team.gather(rows, folder, "turns") for turn in turns]
 
 
-def gather_race(entries: Sequence[Entry], mine: Sequence[Turn], tasks: Sequence[PromptTask], team: Workers, folder: Path | None) -> None:
+def gather_race(
+    entries: Sequence[Entry], mine: Sequence[Turn], tasks: Sequence[PromptTask], team: Workers, folder: Path | None
+) -> None:
     """Let every entry hold the decodes of all turns in the order of ``tasks``, given those of this process's turns."""
     if team.count == 1:
         return
@@ -87,9 +91,7 @@ def _plain(written: Written) -> dict[str, Plain]:
     row: dict[str, Plain] = {"tokens": list(written.tokens), "seconds": written.seconds, "generation": None}
     if written.generation is not None:
         made = written.generation
-        rounds = [
-            [asdict(r.shape) if r.shape else None, r.drafted, r.accepted, asdict(r.seconds)] for r in made.rounds
-        ]
+        rounds = [[asdict(r.shape) if r.shape else None, r.drafted, r.accepted, asdict(r.seconds)] for r in made.rounds]
         numbers = {name: getattr(made, name) for name in ("text", "prefill_seconds", "seconds", "reused_tokens")}
         row["generation"] = {
             **numbers,

@@ -74,9 +74,7 @@ def temperature(recipe: Train, folder: Path, speculator: Speculator, tasks: Sequ
     return fitted
 
 
-def tabulated(
-    recipe: Train, folder: Path, tasks: Sequence[PromptTask], team: Workers = ALONE
-) -> list[LevelTable]:
+def tabulated(recipe: Train, folder: Path, tasks: Sequence[PromptTask], team: Workers = ALONE) -> list[LevelTable]:
     """``levels-<top_k>.npz`` of each beam width, unless they are there already; an interrupted build goes on.
 
     Of several processes each builds its share of the conversations.

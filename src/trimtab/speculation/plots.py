@@ -62,7 +62,9 @@ def held(ratios: Mapping[int, float], every_level: float | None) -> Html:
 
     def paint(canvas: Figure) -> None:
         axes = canvas.subplots()
-        axes.plot(list(ratios), list(ratios.values()), "D-", color=PAINT[ORACLE_COLOUR], fillstyle="none", linewidth=1.4)
+        axes.plot(
+            list(ratios), list(ratios.values()), "D-", color=PAINT[ORACLE_COLOUR], fillstyle="none", linewidth=1.4
+        )
         axes.axhline(1.0, color=PAINT[STATIC_COLOUR], linewidth=1.2, linestyle="--", zorder=0)
         if every_level is not None:
             axes.axhline(every_level, color=PAINT[ORACLE_COLOUR], linewidth=1.2, linestyle=":", zorder=0)

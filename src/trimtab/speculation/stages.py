@@ -61,7 +61,8 @@ def load_pair(pair: Pair, dtype: str | None = None) -> Speculator:
     split = {} if pair.device_map is None else {"device_map": pair.device_map}
     if split and pair.device is not None:
         raise ValueError(
-            f"device {pair.device} and device_map {pair.device_map}: expected one of them, a model is on one device or split"
+            f"device {pair.device} and device_map {pair.device_map}: expected one of them; a model lies on one device, "
+            "or is split"
         )
     return Speculator.from_pretrained(
         pair.target, pair.head, dtype=dtype or pair.dtype, device=pair.device, compile=compile, **split

@@ -35,6 +35,7 @@ from trimtab.speculation.levels import LevelMenu, LevelTable
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.stages import Prepared, learning_of
 from trimtab.speculation.state_tables import narrow
+from trimtab.speculation.states import Features
 from trimtab.speculation.tree_policy import TreePolicy
 from trimtab.statistics import Interval, paired_ratio
 
@@ -223,7 +224,9 @@ def machines(costs: CostModel, files: Sequence[Path], factors: Sequence[tuple[fl
     named = [(str(path), CostModel.load(path)) for path in files]
     named += [(f"simulated: draft x {d:g}, verify x {v:g}", scaled(costs, d, v)) for d, v in factors]
     if not named or len(dict(named)) != len(named):
-        raise ValueError(f"{len(named)} machines, {len(dict(named))} of them different: expected one or more, each once")
+        raise ValueError(
+            f"{len(named)} machines, {len(dict(named))} of them different: expected one or more, each once"
+        )
     return dict(named)
 
 

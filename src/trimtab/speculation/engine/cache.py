@@ -61,6 +61,11 @@ class TreeCache(Cache):
         config = model.config.get_text_config()
         layers = decoder_layers(model)
         self._devices = [next(layer.parameters()).device for layer in layers]
+        if torch.device("meta") in self._devices:
+            raise ValueError(
+                "some of the model's layers are offloaded to the host or the disk, which decoding would fetch anew in each "
+                "round: expected a device_map that keeps all layers on devices; use more of them, or a smaller model"
+            )
         self._dtype = model.dtype
         self._separate = separate
         self._heads = config.num_key_value_heads
