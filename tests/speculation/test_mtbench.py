@@ -149,8 +149,10 @@ def test_without_a_chat_template_a_second_turn_follows_the_first(speculator: Spe
     assert second.ids[: len(first.ids)] == first.ids
 
 
-@pytest.mark.parametrize(("drafted", "learner"), [(60, "levels"), (None, "linucb")])
-def test_any_pair_is_trained_evaluated_and_answers(tmp_path: Path, drafted: int | None, learner: str) -> None:
+@pytest.mark.parametrize(("drafted", "learner"), [(60, "levels"), (None, "ucb1")])
+def test_any_pair_is_trained_evaluated_and_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drafted: int | None, learner: str
+) -> None:
     monkeypatch.setattr(stages, "calibrate", lambda *_given, **_named: synthetic.COSTS)
     saved_pair(tmp_path / "pair", drafted)
     questions = [{"question_id": 90 + n, "category": "abc"[n % 3], "turns": TEXTS[: 1 + n % 2]} for n in range(6)]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import cache
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from speculation import fabricated
@@ -15,6 +17,8 @@ from trimtab.speculation import oracle
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.engine.generation import Round, Seconds
 from trimtab.speculation.evaluation import Evaluation
+from trimtab.speculation.level_replay import FlatLevels
+from trimtab.speculation.levels import LevelMenu
 from trimtab.speculation.report import write_report
 from trimtab.speculation.turnwise import (
     POLICY,
@@ -23,6 +27,7 @@ from trimtab.speculation.turnwise import (
     Span,
     chosen,
     differing_turns,
+    held_oracles,
     predicted_over_measured,
     spans,
     views,
@@ -69,7 +74,7 @@ def test_replayed_rows_are_marked(page: str) -> None:
 
 
 def test_all_plots_are_there(page: str) -> None:
-    assert read(page).seen.count("svg") == 8  # ratios, three turns' trees, speeds, distances, times per round and token
+    assert read(page).seen.count("svg") == 9  # ratios, held, three turns' trees, speeds, distances, two of times
 
 
 def test_circumstances_are_told(page: str) -> None:
@@ -176,3 +181,54 @@ def test_texts_that_differ_are_counted() -> None:
     decodes[2][0] = replace(decodes[2][0], tokens=[7])
     entries[0] = replace(entries[0], decodes_TR=decodes)
     assert differing_turns(replace(good(), entries=entries)) == 1
+
+
+def test_holding_costs_the_oracle_and_not_holding_is_the_oracle() -> None:
+    held, bounds = held_oracles(good()), good().bounds
+    assert list(held) == [1, 2, 5, 10, 30]
+    assert held[1] == pytest.approx(bounds.oracle / bounds.best_static)
+    assert held[1] >= max(held.values())
+    assert held[30] >= 1  # for so many rounds the best static tree may be held, too
+
+
+def test_how_often_to_decide_is_on_the_page(page: str) -> None:
+    words = " ".join(read(page).words)
+    assert "What deciding more often could bring" in words
+    for rounds in ("every round", "every 2 rounds", "every 30 rounds"):
+        assert rounds in words
+    assert "after every level" not in words
+
+
+def levelled() -> Evaluation:
+    """The good evaluation as of a policy that stops after any level: every turn by hand, two tokens a level."""
+    menu, tasks = LevelMenu(2, 2, (2, 4)), [turn.task for turn in good().turns]
+    positions = [replay.positions for replay in good().table.prompts]
+    rows = sum(positions)
+    accepted = np.broadcast_to(np.array([[0, 0], [1, 1], [1, 3]], dtype=np.int16), (rows, 3, 2)).copy()
+    seconds = np.broadcast_to(np.array([[2.0, 9.0], [2.0, 9.0], [2.0, 3.0]]), (rows, 3, 2)).copy()
+    levels = FlatLevels(
+        menu,
+        tasks,
+        accepted,
+        seconds,
+        np.zeros((rows, 3, 2), dtype=np.float32),
+        np.zeros((rows, 3, 2), dtype=np.float32),
+        np.full(rows, 20, dtype=np.int32),
+        np.concatenate([np.arange(count, 0, -1) for count in positions]),
+        np.cumsum(positions) - positions,
+        np.array(positions),
+    )
+    rate = good().bounds.best_static * 2
+    return replace(good(), levels=levels, level_oracle=rate)
+
+
+def test_where_the_policy_stops_after_any_level_so_does_its_oracle(tmp_path: Path) -> None:
+    evaluation = levelled()
+    seen = views(evaluation)
+    for view, prompt in zip(seen, good().table.prompts, strict=True):
+        assert len(view.oracle) == -(-prompt.positions // 4)  # four tokens in three seconds, wherever the rest goes
+        assert Counter(span.shape for span in view.oracle).most_common(1)[0][0] == TreeShape(4, 2, 2)
+        assert sum(span.tokens for span in view.oracle) == prompt.positions
+    words = " ".join(read(write_report(tmp_path, evaluation).read_text(encoding="utf-8")).words)
+    for told in ("level-oracle", "after every level", "2.000\N{MULTIPLICATION SIGN}"):
+        assert told in words
