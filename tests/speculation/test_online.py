@@ -184,7 +184,7 @@ def test_answers_are_in_mt_benchs_format(tmp_path: Path) -> None:
     serve(_Fake(_telling, 60), tasks, _controller(), tmp_path, max_new_tokens=60, model_id="m")  # type: ignore[arg-type]
     (row,) = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
     assert row["question_id"] == 81
-    assert row["choices"] == [{"index": 0, "turns": ["one", "two"]}]
+    assert row["choices"] == [{"index": 0, "turns": ["one", "one\n\none\n\ntwo"]}]  # the fake answers with its prompt
     assert {"answer_id", "model_id", "tstamp"} <= set(row)
 
 

@@ -126,7 +126,7 @@ class OffPolicy:
             raise ValueError(f"no method {sorted(unknown)[0]!r}; known methods: {', '.join(METHODS)}")
         padded = self._padded(chances, decision_seconds)
         made = {method: padded.estimate(method) for method in methods}
-        made = {method: parts for method, parts in made.items() if parts and parts[0].sum() > 0}
+        made = {m: parts for m, parts in made.items() if parts and (m == "blend" or parts[0].sum() > 0)}
         return {method: self._estimate(method, *parts, padded) for method, parts in made.items()}
 
     def estimate(self, chances: Chances, *, decision_seconds: float = 0.0) -> Estimate:
@@ -161,6 +161,7 @@ class OffPolicy:
         logged = self._deviation(total_Q - model_Q)
         if method == "blend":
             share = maths.blend_share(float((total_Q - model_Q).sum()), logged)
+            share = share if total_Q.sum() > 0 else 0.0  # a correction below no time at all is noise of a small log
             total_Q = model_Q + share * (total_Q - model_Q)
         seconds, tokens = float(total_Q.sum()), float(self.log.positions_Q.sum())
         drawn_too = self._deviation(total_Q - self.log.positions_Q * (seconds / tokens))
