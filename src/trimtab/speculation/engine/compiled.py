@@ -5,7 +5,7 @@
 ``buckets``  trees are padded to the next of ``BUCKETS`` rows, attention runs over the cache's whole capacity: all
              lengths are fixed, as CUDA graphs need them. One graph per bucket (and anew whenever the capacity doubles).
 
-The head's drafting is not compiled: its layer gained a third alone and nothing within a round (see dev/LOG.md).
+The head's drafting is not compiled: its layer gained a sixth alone and nothing within a round (see dev/LOG.md).
 On a CPU the weights are frozen into the graph, repacked for its matrix products: each graph holds a copy of them.
 Compilation happens at the first verification. The cache's layout is that of eager decoding, which prefill still is.
 """
