@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-
 from tests.speculation import tiny
+
 from trimtab.speculation.batch_drafting import BatchDrafter, needed_totals, true_paths
 from trimtab.speculation.replay import accepted_by, true_path
 
@@ -47,7 +47,7 @@ def test_the_cache_of_the_drafter_stays_as_it_was(taught):
 
 
 def test_needed_totals_agree_with_the_trees_themselves(taught):
-    speculator, tokens, states = taught
+    speculator, _tokens, states = taught
     committed = np.arange(9, 16)
     *_, pools = BatchDrafter(speculator.drafter).grow(states[committed - 1], committed, DEPTH, 3)
     rng = np.random.default_rng(0)

@@ -42,10 +42,14 @@ _IMPOSSIBLE = -30.0
 
 @dataclass(frozen=True)
 class LevelLearning:
-    """Hyper-parameters. ``passes`` times the prompts are decoded with the policy so far and ``epochs`` of gradient follow;
-    ``entropy`` (in tokens) keeps the rule soft while it learns. ``level_seconds`` is what a decision is charged."""
+    """Hyper-parameters: ``hidden`` units choose the size, ``stop_hidden`` the end of drafting (0: linearly).
+
+    ``passes`` times the prompts are decoded with the policy so far and ``epochs`` of gradient follow; ``entropy`` (in
+    tokens) keeps the rule soft while it learns. ``level_seconds`` is what a decision is charged.
+    """
 
     hidden: int = 16
+    stop_hidden: int = 16
     passes: int = 6
     epochs: int = 16
     batch_size: int = 512
@@ -91,13 +95,13 @@ class _Part(nn.Module):
 class _Net(nn.Module):
     """``LevelNetwork`` in training: on normalised features."""
 
-    def __init__(self, mean_F: Floats, scale_F: Floats, menu: LevelMenu, hidden: int) -> None:
+    def __init__(self, mean_F: Floats, scale_F: Floats, menu: LevelMenu, settings: LevelLearning) -> None:
         super().__init__()
         self.mean, self.scale = torch.from_numpy(mean_F), torch.from_numpy(scale_F)
         self.moment_width = len(moment_names(menu))
         self.stop_width = self.moment_width + len(round_names(menu))
-        self.stop = _Part(self.stop_width, hidden, menu.depth + 1, 1)
-        self.size = _Part(len(mean_F), hidden, menu.depth + 1, len(menu.totals))
+        self.stop = _Part(self.stop_width, settings.stop_hidden, menu.depth + 1, 1)
+        self.size = _Part(len(mean_F), settings.hidden, menu.depth + 1, len(menu.totals))
 
     def normalise(self, features: Tensor) -> Tensor:
         return ((features - self.mean) / self.scale).clamp(-_CLIP, _CLIP)
@@ -236,7 +240,7 @@ def _net(features: Floats, menu: LevelMenu, settings: LevelLearning, seed: int) 
     scale = np.where(deviation > 1e-6, deviation, 1.0).astype(np.float32)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _Net(flat.mean(axis=0), scale, menu, settings.hidden)
+        return _Net(flat.mean(axis=0), scale, menu, settings)
 
 
 def _train(net: _Net, features: Tensor, lesson: _Lesson, settings: LevelLearning, generator: torch.Generator) -> None:

@@ -52,10 +52,12 @@ class StopAt:
     bias_D: list[float]
 
     def __call__(self, moment_M: list[float], depth: int) -> bool:
-        """Whether to stop. Five calls of numpy: each costs more than its arithmetic."""
-        hidden = np.tanh(np.array(moment_M, dtype=np.float32) @ self.inward_MH + self.bias_DH[depth])
-        direct = sum(map(operator.mul, moment_M, self.direct_M))
-        return float(hidden @ self.outward_H) + direct + self.bias_D[depth] > 0
+        """Whether to stop. A call of numpy costs more than the arithmetic: without hidden units there is none."""
+        score = sum(map(operator.mul, moment_M, self.direct_M)) + self.bias_D[depth]
+        if len(self.outward_H):
+            hidden = np.tanh(np.array(moment_M, dtype=np.float32) @ self.inward_MH + self.bias_DH[depth])
+            score += float(hidden @ self.outward_H)
+        return score > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +79,11 @@ class LevelNetwork:
     def opened(self, round_R: Floats) -> StopAt:
         """The stopping rule of a round with these features."""
         split, stop = self.moment_width, self.stop
-        constant_H, constant = round_R @ stop.inward_FH[split:], float(round_R @ stop.direct_FO[split:, 0])
+        constant = float(round_R @ stop.direct_FO[split:, 0])
+        hidden = len(stop.outward_HO) > 0
         return StopAt(
             stop.inward_FH[:split],
-            stop.bias_DH + constant_H,
+            stop.bias_DH + round_R @ stop.inward_FH[split:] if hidden else stop.bias_DH,
             stop.outward_HO[:, 0],
             stop.direct_FO[:split, 0].tolist(),
             (stop.bias_DO[:, 0] + constant).tolist(),
