@@ -49,7 +49,7 @@ class LevelLearning:
     """
 
     hidden: int = 16
-    stop_hidden: int = 16
+    stop_hidden: int = 6
     passes: int = 6
     epochs: int = 16
     batch_size: int = 512

@@ -7,9 +7,10 @@ sizes, once, at the end. The features' normalisation is folded into the weights.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import tanh
+from operator import mul
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,22 +42,26 @@ class Perceptron:
         return hidden @ self.outward_HO + features_F @ self.direct_FO + self.bias_DO[depth]
 
 
-@dataclass(frozen=True, eq=False)
 class StopAt:
-    """The stopping perceptron with a round's share computed."""
+    """The stopping perceptron with a round's share computed, in plain numbers.
 
-    inward_MH: Floats
-    bias_DH: Floats
-    outward_H: Floats
-    direct_M: list[float]
-    bias_D: list[float]
+    For a handful of units a call of numpy costs more than their arithmetic, and in a live decode, whose caches the models
+    have emptied, several times more.
+    """
+
+    def __init__(self, stop: Perceptron, round_R: Floats) -> None:
+        split = len(stop.inward_FH) - len(round_R)
+        self._inward_HM: list[list[float]] = stop.inward_FH[:split].T.tolist()
+        self._bias_DH: list[list[float]] = (stop.bias_DH + round_R @ stop.inward_FH[split:]).tolist()
+        self._outward_H: list[float] = stop.outward_HO[:, 0].tolist()
+        self._direct_M: list[float] = stop.direct_FO[:split, 0].tolist()
+        self._bias_D: list[float] = (stop.bias_DO[:, 0] + float(round_R @ stop.direct_FO[split:, 0])).tolist()
 
     def __call__(self, moment_M: list[float], depth: int) -> bool:
-        """Whether to stop. A call of numpy costs more than the arithmetic: without hidden units there is none."""
-        score = sum(map(operator.mul, moment_M, self.direct_M)) + self.bias_D[depth]
-        if len(self.outward_H):
-            hidden = np.tanh(np.array(moment_M, dtype=np.float32) @ self.inward_MH + self.bias_DH[depth])
-            score += float(hidden @ self.outward_H)
+        """Whether to stop after ``depth`` levels."""
+        score = self._bias_D[depth] + sum(map(mul, moment_M, self._direct_M))
+        for weights_M, bias, outward in zip(self._inward_HM, self._bias_DH[depth], self._outward_H, strict=True):
+            score += outward * tanh(bias + sum(map(mul, moment_M, weights_M)))
         return score > 0
 
 
@@ -78,16 +83,7 @@ class LevelNetwork:
 
     def opened(self, round_R: Floats) -> StopAt:
         """The stopping rule of a round with these features."""
-        split, stop = self.moment_width, self.stop
-        constant = float(round_R @ stop.direct_FO[split:, 0])
-        hidden = len(stop.outward_HO) > 0
-        return StopAt(
-            stop.inward_FH[:split],
-            stop.bias_DH + round_R @ stop.inward_FH[split:] if hidden else stop.bias_DH,
-            stop.outward_HO[:, 0],
-            stop.direct_FO[:split, 0].tolist(),
-            (stop.bias_DO[:, 0] + constant).tolist(),
-        )
+        return StopAt(self.stop, round_R)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name."""
