@@ -179,6 +179,11 @@ class History:
         fast, slow = fast + quick * (accepted - fast), slow + lazy * (accepted - slow)
         self.state_BS[0] = (fast, slow, accepted, last, accepted > depth, rounds + 1)
 
+    def features_one(self) -> list[float]:
+        """``features`` of a single decode, in plain numbers."""
+        fast, slow, last, before, cut, rounds = self.state_BS[0].tolist()
+        return [fast, slow, last, before, cut, float(rounds == 0), math.log1p(rounds)]
+
     def reset(self, rows: np.ndarray | slice = slice(None)) -> None:
         """Forget: new decodes begin in these rows."""
         self.state_BS[rows] = 0

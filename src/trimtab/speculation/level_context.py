@@ -58,6 +58,11 @@ def opening(root_BK: Floats, context_B: NDArray[np.int32], history_BH: Floats) -
     return np.concatenate((np.maximum(root_BK, _FLOOR), context, history_BH), axis=1, dtype=np.float32)
 
 
+def opening_of(root_K: list[float], context_tokens: int, history_H: list[float]) -> list[float]:
+    """``opening`` of a single round in plain numbers."""
+    return [*(max(score, float(_FLOOR)) for score in root_K), math.log1p(context_tokens), *history_H]
+
+
 def mass(scores_C: Floats, menu: LevelMenu) -> Floats:
     """The summed probabilities [T] of the best ``total - 1`` of C candidates, for each total of the menu."""
     best = -np.sort(-scores_C)[: menu.totals[-1] - 1]

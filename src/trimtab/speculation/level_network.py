@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from math import tanh
 from operator import mul
 
@@ -42,27 +43,44 @@ class Perceptron:
         return hidden @ self.outward_HO + features_F @ self.direct_FO + self.bias_DO[depth]
 
 
-class StopAt:
-    """The stopping perceptron with a round's share computed, in plain numbers.
+class StopRule:
+    """The stopping perceptron in plain numbers, moment and round apart.
 
     For a handful of units a call of numpy costs more than their arithmetic, and in a live decode, whose caches the models
     have emptied, several times more.
     """
 
-    def __init__(self, stop: Perceptron, round_R: Floats) -> None:
-        split = len(stop.inward_FH) - len(round_R)
-        self._inward_HM: list[list[float]] = stop.inward_FH[:split].T.tolist()
-        self._bias_DH: list[list[float]] = (stop.bias_DH + round_R @ stop.inward_FH[split:]).tolist()
-        self._outward_H: list[float] = stop.outward_HO[:, 0].tolist()
-        self._direct_M: list[float] = stop.direct_FO[:split, 0].tolist()
-        self._bias_D: list[float] = (stop.bias_DO[:, 0] + float(round_R @ stop.direct_FO[split:, 0])).tolist()
+    def __init__(self, stop: Perceptron, moment_width: int) -> None:
+        moment, rest = slice(moment_width), slice(moment_width, None)
+        self.moment_HM: list[list[float]] = stop.inward_FH[moment].T.tolist()
+        self.round_HR: list[list[float]] = stop.inward_FH[rest].T.tolist()
+        self.bias_DH: list[list[float]] = stop.bias_DH.tolist()
+        self.outward_H: list[float] = stop.outward_HO[:, 0].tolist()
+        self.moment_M: list[float] = stop.direct_FO[moment, 0].tolist()
+        self.round_R: list[float] = stop.direct_FO[rest, 0].tolist()
+        self.bias_D: list[float] = stop.bias_DO[:, 0].tolist()
+
+
+class StopAt:
+    """A round's stopping rule: what the round contributes is computed once."""
+
+    def __init__(self, rule: StopRule, round_R: list[float]) -> None:
+        self._rule = rule
+        self._round_H = [_dot(round_R, weights) for weights in rule.round_HR]
+        self._round = _dot(round_R, rule.round_R)
 
     def __call__(self, moment_M: list[float], depth: int) -> bool:
         """Whether to stop after ``depth`` levels."""
-        score = self._bias_D[depth] + sum(map(mul, moment_M, self._direct_M))
-        for weights_M, bias, outward in zip(self._inward_HM, self._bias_DH[depth], self._outward_H, strict=True):
-            score += outward * tanh(bias + sum(map(mul, moment_M, weights_M)))
+        rule = self._rule
+        score = rule.bias_D[depth] + self._round + _dot(moment_M, rule.moment_M)
+        units = zip(rule.moment_HM, rule.bias_DH[depth], self._round_H, rule.outward_H, strict=True)
+        for weights, bias, constant, outward in units:
+            score += outward * tanh(bias + constant + _dot(moment_M, weights))
         return score > 0
+
+
+def _dot(one: list[float], other: list[float]) -> float:
+    return sum(map(mul, one, other))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +99,10 @@ class LevelNetwork:
         """Scores of stopping [B, D] and of each size [B, D, T]."""
         return self.stop.scores(features_BDF[..., : self.stop_width])[..., 0], self.size.scores(features_BDF)
 
-    def opened(self, round_R: Floats) -> StopAt:
-        """The stopping rule of a round with these features."""
-        return StopAt(self.stop, round_R)
+    @cached_property
+    def rule(self) -> StopRule:
+        """The stopping perceptron for live decodes."""
+        return StopRule(self.stop, self.moment_width)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The weights by name."""

@@ -19,7 +19,7 @@ from trimtab.speculation.context import History
 from trimtab.speculation.engine.generation import Round, RoundState
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.engine.tree import Pool
-from trimtab.speculation.level_context import beam_width, mass, moment_names, moment_of, names, opening
+from trimtab.speculation.level_context import beam_width, mass, moment_names, moment_of, names, opening_of
 from trimtab.speculation.level_network import LevelNetwork, StopAt, choose
 from trimtab.speculation.level_replay import FlatLevels, LevelRounds, roll
 from trimtab.speculation.levels import LevelMenu
@@ -33,37 +33,30 @@ KIND = "levels"
 class _Drafting:
     """The plan of one round (``engine.drafter.Plan``)."""
 
-    def __init__(self, policy: LevelPolicy, history_1H: Floats, context_tokens: int) -> None:
+    def __init__(self, policy: LevelPolicy, history_H: list[float], context_tokens: int) -> None:
         menu = policy.menu
         self.top_k, self.depth, self.draft_temperature = menu.top_k, menu.depth, menu.draft_temperature
         self._policy, self._width = policy, beam_width(menu)
-        self._history_1H, self._context = history_1H, context_tokens
-        self._round_R: Floats | None = None
+        self._history_H, self._context = history_H, context_tokens
+        self._round_R, self._moment_M = list[float](), list[float]()
         self._stop: StopAt | None = None
-        self._moment_M = list[float]()
 
     def expands(self, level: int, beam_scores_k: Tensor, /) -> bool:
         """Whether the policy expands the beam after ``level`` levels."""
         beam_K: list[float] = beam_scores_k[: self._width].tolist()
         if self._stop is None:
-            self._stop = self._opened(beam_K)
+            self._round_R = opening_of(beam_K, self._context, self._history_H)
+            self._stop = StopAt(self._policy.network.rule, self._round_R)
         self._moment_M = moment_of(beam_K)
         return not self._stop(self._moment_M, level)
-
-    def _opened(self, root_K: list[float]) -> StopAt:
-        context, root = np.array([self._context], dtype=np.int32), np.array([root_K], dtype=np.float32)
-        round_R = self._round_R = opening(root, context, self._history_1H)[0]
-        return self._policy.network.opened(round_R)
 
     def total_tokens(self, pool: Pool, /) -> int:
         """The nodes to verify of what was drafted."""
         menu, depth = self._policy.menu, pool.depth
         if depth == menu.depth:  # drafted to the end: the last moment was not asked about
             self._moment_M = moment_of(pool.beam_scores()[: self._width].tolist())
-        assert self._round_R is not None
-        moment_M = np.array(self._moment_M, dtype=np.float32)
-        seen = np.concatenate((moment_M, self._round_R, mass(pool.scores_C, menu)))
-        scores_T = self._policy.network.size.at(seen, depth)
+        known = np.array([*self._moment_M, *self._round_R], dtype=np.float32)
+        scores_T = self._policy.network.size.at(np.concatenate((known, mass(pool.scores_C, menu))), depth)
         return menu.totals[int((scores_T + menu.penalty_DT[depth]).argmax())]
 
 
@@ -98,7 +91,7 @@ class LevelPolicy:
         for done in state.rounds[self._observed :]:
             self._history.observe_one(done.accepted, done.shape.depth if done.shape else 0)
         self._observed = len(state.rounds)
-        return _Drafting(self, self._history.features(), state.context_tokens)
+        return _Drafting(self, self._history.features_one(), state.context_tokens)
 
     def __str__(self) -> str:
         menu = self.menu
