@@ -5,6 +5,7 @@ import pytest
 import torch
 from tests.speculation import tiny
 
+from trimtab.speculation.context import History, SingleHistory
 from trimtab.speculation.costs import CostModel, Knots
 from trimtab.speculation.level_builder import build, calibrated_temperature
 from trimtab.speculation.level_context import features, mass, names
@@ -114,6 +115,15 @@ def test_a_replayed_decode_accepts_what_a_real_one_does(table, depth, total):
 def test_the_mass_of_a_size_sums_its_best_candidates():
     scores = np.log(np.array([0.5, 0.1, 0.3, 0.05], dtype=np.float32))
     np.testing.assert_allclose(mass(scores, LevelMenu(2, 4, (2, 3, 9))), [0.5, 0.8, 0.95], rtol=1e-5)
+
+
+def test_a_single_history_is_one_of_many():
+    single, many = SingleHistory(), History()
+    for accepted, depth in [(0, 3), (4, 3), (2, 5), (6, 5)]:
+        np.testing.assert_allclose(single.features(), many.features()[0], rtol=1e-5)
+        single.observe(accepted, depth)
+        many.observe(accepted, depth)
+    np.testing.assert_allclose(single.features(), many.features()[0], rtol=1e-5)
 
 
 def test_features_are_named(table):

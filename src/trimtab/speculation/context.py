@@ -179,11 +179,6 @@ class History:
         fast, slow = fast + quick * (accepted - fast), slow + lazy * (accepted - slow)
         self.state_BS[0] = (fast, slow, accepted, last, accepted > depth, rounds + 1)
 
-    def features_one(self) -> list[float]:
-        """``features`` of a single decode, in plain numbers."""
-        fast, slow, last, before, cut, rounds = self.state_BS[0].tolist()
-        return [fast, slow, last, before, cut, float(rounds == 0), math.log1p(rounds)]
-
     def reset(self, rows: np.ndarray | slice = slice(None)) -> None:
         """Forget: new decodes begin in these rows."""
         self.state_BS[rows] = 0
@@ -192,6 +187,32 @@ class History:
         """The features [B, len(HISTORY_NAMES)], float32."""
         rounds = self.state_BS[:, 5:]
         return np.concatenate((self.state_BS[:, :5], rounds == 0, np.log1p(rounds)), axis=1, dtype=np.float32)
+
+
+class SingleHistory:
+    """``History`` of one live decode in plain numbers, a fraction of the time."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def observe(self, accepted: int, depth: int) -> None:
+        """A round: the drafted tokens accepted, and the depth of its tree."""
+        quick, lazy = _STEP_PAIR if self._rounds else (1.0, 1.0)
+        self._fast += quick * (accepted - self._fast)
+        self._slow += lazy * (accepted - self._slow)
+        self._before, self._last = self._last, float(accepted)
+        self._cut, self._rounds = float(accepted > depth), self._rounds + 1
+
+    def reset(self) -> None:
+        """Forget: a new decode begins."""
+        self._fast = self._slow = self._last = self._before = self._cut = 0.0
+        self._rounds = 0
+
+    def features(self) -> list[float]:
+        """The features, as many as HISTORY_NAMES."""
+        rounds = self._rounds
+        known = [self._fast, self._slow, self._last, self._before, self._cut]
+        return [*known, float(rounds == 0), math.log1p(rounds)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.speculation.context import HISTORY_NAMES
+from trimtab.speculation.engine.tree import Pool
 from trimtab.speculation.levels import BEAM_SCORES, LevelMenu
 
 Floats = NDArray[np.float32]
@@ -67,7 +68,13 @@ def mass(scores_C: Floats, menu: LevelMenu) -> Floats:
     """The summed probabilities [T] of the best ``total - 1`` of C candidates, for each total of the menu."""
     best = -np.sort(-scores_C)[: menu.totals[-1] - 1]
     sums = np.exp(best).cumsum()
-    return sums[np.minimum(menu.drafted_T, len(best)) - 1].astype(np.float32)
+    return sums[menu.last_T(len(best))].astype(np.float32)
+
+
+def mass_of(pool: Pool, menu: LevelMenu) -> Floats:
+    """``mass`` of a pool whose order is needed anyway."""
+    sums = np.exp(pool.scores_C[pool.order_C[: menu.totals[-1] - 1]]).cumsum()
+    return sums[menu.last_T(len(sums))]
 
 
 def features(beam_BDK: Floats, mass_BDT: Floats, context_B: NDArray[np.int32], history_BH: Floats) -> Floats:

@@ -61,6 +61,21 @@ class StopRule:
         self.bias_D: list[float] = stop.bias_DO[:, 0].tolist()
 
 
+class SizeRule:
+    """The sizes' perceptron with its two products in one, and impossible sizes ruled out: few calls of numpy."""
+
+    def __init__(self, size: Perceptron, penalty_DT: Floats) -> None:
+        self._hidden = size.inward_FH.shape[1]
+        self._joined_FX = np.ascontiguousarray(np.concatenate((size.inward_FH, size.direct_FO), axis=1))
+        self._bias_DX = np.concatenate((size.bias_DH, size.bias_DO + penalty_DT), axis=1)
+        self._outward_HT = size.outward_HO
+
+    def __call__(self, features_F: Floats, depth: int) -> int:
+        """The column of the best size after ``depth`` levels."""
+        joined_X = features_F @ self._joined_FX + self._bias_DX[depth]
+        return int((np.tanh(joined_X[: self._hidden]) @ self._outward_HT + joined_X[self._hidden :]).argmax())
+
+
 class StopAt:
     """A round's stopping rule: what the round contributes is computed once."""
 

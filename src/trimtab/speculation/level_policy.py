@@ -15,12 +15,12 @@ from torch import Tensor
 
 from trimtab.plain import Plain
 from trimtab.speculation import policy_files
-from trimtab.speculation.context import History
+from trimtab.speculation.context import SingleHistory
 from trimtab.speculation.engine.generation import Round, RoundState
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.engine.tree import Pool
-from trimtab.speculation.level_context import beam_width, mass, moment_names, moment_of, names, opening_of
-from trimtab.speculation.level_network import LevelNetwork, StopAt, choose
+from trimtab.speculation.level_context import beam_width, mass_of, moment_names, moment_of, names, opening_of
+from trimtab.speculation.level_network import LevelNetwork, SizeRule, StopAt, choose
 from trimtab.speculation.level_replay import FlatLevels, LevelRounds, roll
 from trimtab.speculation.levels import LevelMenu
 from trimtab.speculation.tree_policy import Widths
@@ -55,9 +55,8 @@ class _Drafting:
         menu, depth = self._policy.menu, pool.depth
         if depth == menu.depth:  # drafted to the end: the last moment was not asked about
             self._moment_M = moment_of(pool.beam_scores()[: self._width].tolist())
-        known = np.array([*self._moment_M, *self._round_R], dtype=np.float32)
-        scores_T = self._policy.network.size.at(np.concatenate((known, mass(pool.scores_C, menu))), depth)
-        return menu.totals[int((scores_T + menu.penalty_DT[depth]).argmax())]
+        known = np.array([*self._moment_M, *self._round_R, *mass_of(pool, menu).tolist()], dtype=np.float32)
+        return menu.totals[self._policy.size_rule(known, depth)]
 
 
 @dataclass(eq=False)
@@ -81,7 +80,8 @@ class LevelPolicy:
             raise ValueError(
                 f"a network of {given} features, sizes and depths for a menu of {expected}: they were not trained together"
             )
-        self._history, self._observed, self._rounds = History(), 0, list[Round]()
+        self.size_rule = SizeRule(self.network.size, self.menu.penalty_DT)
+        self._history, self._observed, self._rounds = SingleHistory(), 0, list[Round]()
 
     def __call__(self, state: RoundState, /) -> _Drafting:
         """The plan of a live decode's next round."""
@@ -89,9 +89,9 @@ class LevelPolicy:
             self._history.reset()
             self._rounds, self._observed = state.rounds, 0
         for done in state.rounds[self._observed :]:
-            self._history.observe_one(done.accepted, done.shape.depth if done.shape else 0)
+            self._history.observe(done.accepted, done.shape.depth if done.shape else 0)
         self._observed = len(state.rounds)
-        return _Drafting(self, self._history.features_one(), state.context_tokens)
+        return _Drafting(self, self._history.features(), state.context_tokens)
 
     def __str__(self) -> str:
         menu = self.menu

@@ -28,6 +28,11 @@ class Pool:
     tokens_C: Ints
     frontiers_dk: Ints
 
+    @cached_property
+    def order_C(self) -> Ints:
+        """Pool indices from the likeliest candidate to the least; of equal ones the earlier first (see ``best``)."""
+        return np.argsort(-self.scores_C, kind="stable")
+
     @property
     def depth(self) -> int:
         """Levels that were expanded."""
@@ -91,7 +96,7 @@ def cut(pool: Pool, drafted: int, root: int) -> Tree:
 
     A child never scores above its parent, so the best candidates are closed under parents.
     """
-    selected_N = best(pool.scores_C, drafted)
+    selected_N = np.sort(pool.order_C[:drafted])
     parents = pool.parents_C[selected_N]
     rows = np.concatenate(([-1], np.searchsorted(selected_N, parents) + 1))
     rows[1:][parents < 0] = 0
