@@ -7,6 +7,7 @@ and JSON: weights, optimiser, generators, environment, and whatever else the alg
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Protocol
@@ -71,17 +72,17 @@ class TrainingKeeper(BaseCallback):
 
     # -- what an algorithm says -----------------------------------------------------------------------------------------
 
+    @abstractmethod
     def layers(self, model: Any) -> list[nn.Linear]:
         """The linear layers from observation to scores, in order."""
-        raise NotImplementedError
 
     def as_policy(self, network: MLP) -> MLP:
         """The network of ``layers`` as one whose outputs are the actions' scores."""
         return network
 
+    @abstractmethod
     def metrics(self, model: Any) -> Metrics:
         """Of the last update."""
-        raise NotImplementedError
 
     def more_arrays(self, model: Any) -> dict[str, Any]:
         """Arrays of a checkpoint besides weights, optimiser, generators and environment."""
