@@ -222,7 +222,7 @@ def test_a_failed_save_leaves_the_former_policy(tmp_path: Path, monkeypatch: pyt
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trimtab.speculation.tree_policy.save_file", full)
+    monkeypatch.setattr("trimtab.speculation.policy_files.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         _policy(seed=9).save(tmp_path / "policy")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["policy"]

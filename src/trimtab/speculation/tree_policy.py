@@ -8,7 +8,6 @@ the pair of models, how it acts (``inference``), the costs it was trained on. No
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from trimtab.checkpoints import replace_file
 from trimtab.plain import Plain
 from trimtab.policies.held import Counts, Plan, distance_B
 from trimtab.policies.mlp import MLP
+from trimtab.speculation import policy_files
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.context import FeatureSet, History
 from trimtab.speculation.engine.generation import Round, RoundState
@@ -32,7 +31,6 @@ from trimtab.speculation.states import Features, from_parts
 from trimtab.types import Choice, Metrics, Step
 
 _FORMAT = 2
-_WEIGHTS, _CARD = "policy.safetensors", "policy.json"
 
 
 @dataclass(frozen=True)
@@ -189,21 +187,7 @@ class TreePolicy:
 
     def save(self, path: Path) -> None:
         """Write the folder ``path`` as a whole, or leave what was there. Raises ValueError where that is no policy."""
-        if path.exists() and not (path / _CARD).is_file():
-            raise ValueError(f"{path} exists and is no saved policy: name a new folder")
-        scratch, former = (path.with_name(f"{path.name}.{suffix}") for suffix in ("partial", "former"))
-        for left in (scratch, former):
-            shutil.rmtree(left, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        try:
-            replace_file(scratch / _WEIGHTS, lambda file: save_file(self._arrays(), file))
-            replace_file(scratch / _CARD, lambda file: file.write_text(json.dumps(self._card(), indent=1) + "\n"))
-            if path.exists():
-                path.rename(former)
-            scratch.rename(path)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        shutil.rmtree(former, ignore_errors=True)
+        policy_files.save(path, self._card(), self._arrays())
 
     def _arrays(self) -> dict[str, np.ndarray]:
         arrays = {f"mlp.{name}": array for name, array in self.mlp.arrays().items()}
@@ -234,8 +218,8 @@ class TreePolicy:
         where it is broken or was trained for other widths, other features or another menu, naming both.
         """
         try:
-            card = json.loads((path / _CARD).read_text())
-            arrays = load_file(path / _WEIGHTS)
+            card = json.loads((path / policy_files.CARD).read_text())
+            arrays = load_file(path / policy_files.WEIGHTS)
         except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is no policy that can be read ({error}): train it again") from error
         policy = cls._from(path, card, arrays)
@@ -353,5 +337,7 @@ def _upgraded(path: Path, card: Any) -> dict[str, Any]:
     if found == 1:
         return {"state": "statistics", "models": {}, "inference": {}} | card
     if found != _FORMAT:
-        raise ValueError(f"{path / _CARD} is of format {found}, expected format {_FORMAT}: train the policy again")
+        raise ValueError(
+            f"{path / policy_files.CARD} is of format {found}, expected format {_FORMAT}: train the policy again"
+        )
     return card
