@@ -6,19 +6,31 @@ Recall does not form when it is trained directly; a warm-up on repeated random s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from trimtab.lm.training import Fit, Metrics, fit
 from trimtab.zoo.models import initialise, save
-from trimtab.zoo.recall_text import IDS, BEGIN, END, PAD, VOCABULARY, Kind, recall_tokenizer, repeated, training_document
+from trimtab.zoo.recall_text import (
+    IDS,
+    BEGIN,
+    END,
+    PAD,
+    VOCABULARY,
+    Kind,
+    recall_tokenizer,
+    repeated,
+    training_document,
+)
 
 HELD_OUT = 2**31
 """Documents from this number on are never trained on."""
@@ -34,7 +46,7 @@ class RecallRecipe:
     heads: int = 4
     key_value_heads: int = 2
     context_tokens: int = 1024
-    batch_tokens: int = 2048
+    batch_tokens: int = 16384
     warmup_steps: int = 600
     warmup_tokens: int = 64
     windows: tuple[tuple[float, int], ...] = ((0.5, 128), (0.2, 256), (0.15, 512), (0.15, 1024))
@@ -66,6 +78,23 @@ def documents(recipe: RecallRecipe, step: int) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(ids), torch.from_numpy(kinds.astype(np.int64))
 
 
+class _Steps(Dataset[tuple[Tensor, Tensor]]):
+    """The batches by step, for worker processes to make ahead of time."""
+
+    def __init__(self, recipe: RecallRecipe) -> None:
+        self.recipe = recipe
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        return documents(self.recipe, step)
+
+
+def batches(recipe: RecallRecipe, start: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """``documents`` of every step from ``start``, in order, made ahead by ``workers`` processes (0: none)."""
+    steps: Any = range(start, recipe.fit.steps)  # a sampler is any iterable of indices
+    ahead = {"prefetch_factor": 8, "multiprocessing_context": "spawn"} if workers else {}
+    yield from DataLoader(_Steps(recipe), batch_size=None, sampler=steps, num_workers=workers, **ahead)
+
+
 class _Loss(nn.Module):
     """Weighted mean cross-entropy (nats) in bf16 autocast: what can be known weighs 1, what is random a little."""
 
@@ -88,9 +117,9 @@ def held_out_accuracy(model: LlamaForCausalLM, tokens: int, *, count: int = 8, s
     """Share of right words by kind, and nats per known word, on ``count`` held-out documents of ``tokens`` words."""
     random = np.random.default_rng([HELD_OUT + tokens, start])
     rows = [training_document(random, tokens + 1) for _ in range(count)]
-    ids = torch.from_numpy(np.stack([row[0] for row in rows]))
-    kinds = torch.from_numpy(np.stack([row[1] for row in rows]))[:, 1:]
-    with torch.autocast("cpu", torch.bfloat16):
+    ids = torch.from_numpy(np.stack([row[0] for row in rows])).to(model.device)
+    kinds = torch.from_numpy(np.stack([row[1] for row in rows]))[:, 1:].to(model.device)
+    with torch.autocast(model.device.type, torch.bfloat16):
         logits = model(input_ids=ids[:, :-1], use_cache=False).logits.float()
     right = logits.argmax(-1) == ids[:, 1:]
     losses = F.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none").view_as(kinds)
@@ -123,15 +152,26 @@ def build(
     *,
     log: Callable[[int, Metrics], None],
     resumed: Callable[[int], None] | None = None,
+    device: str = "cpu",
+    workers: int = 0,
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
-    """Train (or go on training) in ``out``: ``state.safetensors``, and the final model in ``out/model``."""
+    """Train (or go on training) in ``out``: ``state.safetensors``, and the final model in ``out/model``.
+
+    ``workers``: processes that make documents ahead of time. The batches are the same for any number of them.
+    """
     model = LlamaForCausalLM(architecture(recipe))
     initialise(model, recipe.seed, embedding=0.5, residual=0.5)
+    model.to(device)  # pyright: ignore[reportArgumentType]
     loss_of = _Loss(model, recipe.random_weight).train()
+    ahead: Iterator[tuple[Tensor, Tensor]] | None = None
 
     def loss_of_step(step: int) -> tuple[Tensor, Metrics]:
-        loss = loss_of(*documents(recipe, step))
-        return loss, {"loss": float(loss.detach()), "tokens": float((step + 1) * recipe.batch_tokens)}
+        nonlocal ahead
+        ahead = ahead or batches(recipe, step, workers)
+        ids, kinds = next(ahead)
+        loss = loss_of(ids.to(device, non_blocking=True), kinds.to(device, non_blocking=True))
+        logged = {"loss": float(loss.detach())} if (step + 1) % recipe.fit.log_every == 0 else {}
+        return loss, logged | {"tokens": float((step + 1) * recipe.batch_tokens)}
 
     def log_with_held_out(step: int, metrics: Metrics) -> None:
         checked = step % (5 * recipe.fit.log_every) == 0 or step == recipe.fit.steps
@@ -140,6 +180,7 @@ def build(
 
     out.mkdir(parents=True, exist_ok=True)
     fit(model, loss_of_step, recipe.fit, out / "state.safetensors", log=log_with_held_out, resumed=resumed)
+    model.cpu()
     tokenizer = recall_tokenizer(recipe.context_tokens)
     save(model, tokenizer, out / "model")
     return model, tokenizer

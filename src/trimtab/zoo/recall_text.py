@@ -103,9 +103,9 @@ class Writer:
             self.say(key, self._bind(key, Kind.FACT))
         self.say(".", kind=Kind.STOP)
 
-    def note(self) -> None:
-        """``note k v .``"""
-        for key in self.choose(1, new=True):
+    def note(self, *keys: str) -> None:
+        """``note k v .`` for each of ``keys``, or for a new one."""
+        for key in keys or self.choose(1, new=True):
             self.say("note", key, self._bind(key, Kind.NOTE))
             self.say(".", kind=Kind.STOP)
 
@@ -183,6 +183,16 @@ def repeated(random: np.random.Generator, tokens: int) -> tuple[np.ndarray, np.n
     return ids, np.arange(tokens) > period
 
 
+def _gap(writer: Writer, tokens: int) -> int:
+    """Words of noise between ``task`` and ``do``: mostly none, else evenly in the logarithm, or all that is left."""
+    form, left = writer.random.random(), tokens - len(writer) - 12
+    if form < 0.55 or left < 8:
+        return 0
+    if form < 0.85:
+        return int(np.exp(writer.random.uniform(0, np.log(left)))) - 1
+    return int(writer.random.uniform(left / 2, left))
+
+
 def training_document(random: np.random.Generator, tokens: int) -> tuple[np.ndarray, np.ndarray]:
     """A document of ``tokens`` words for training, as (ids [T], kinds [T]): rounds of bindings, questions and answers."""
     writer = Writer(random)
@@ -192,16 +202,14 @@ def training_document(random: np.random.Generator, tokens: int) -> tuple[np.ndar
         early = tuple(writer.choose(int(random.integers(1, 5)), new=True))
         writer.task(early)
         for key in early:
-            writer.say("note", key, writer._bind(key, Kind.NOTE))  # noqa: SLF001
-            writer.say(".", kind=Kind.STOP)
+            writer.note(key)
     writer.bindings(int(random.integers(2, most)))
     while len(writer) < tokens:
         if len(writer.bound) < most and random.random() < 0.4:
             writer.bindings(int(random.integers(1, 4)))
-        writer.noise(int(random.integers(0, 30)), decoys)
         if not writer.asked or random.random() < 0.6:
-            writer.task(tuple(writer.choose(int(random.integers(1, 5)))))
-            far = random.random() < 0.3
-            writer.noise(int(np.exp(random.uniform(0, np.log(max(8, tokens // 3)))) - 1) if far else 0, decoys)
+            writer.noise(int(random.integers(0, 30)), decoys)
+            writer.task(tuple(writer.choose(int(random.integers(1, 6)))))
+        writer.noise(_gap(writer, tokens), decoys)
         writer.do()
     return writer.ids()[:tokens], np.array(writer.kinds[:tokens], dtype=np.int64)

@@ -44,7 +44,7 @@ _SHOTS = "{context}\n{input}"
 DATASETS: dict[str, Dataset] = {
     "narrativeqa": Dataset(_QA.replace("text", "story").replace("Text", "Story"), "qa_f1", 128),
     "qasper": Dataset(
-        "Answer the question from the article, briefly. Write \"unanswerable\" where the article does not say, and yes, no "
+        'Answer the question from the article, briefly. Write "unanswerable" where the article does not say, and yes, no '
         "or unanswerable to a yes/no question.\n\nArticle: {context}\n\nQuestion: {input}\nAnswer:",
         "qa_f1",
         128,
@@ -63,7 +63,9 @@ DATASETS: dict[str, Dataset] = {
     ),
     "multi_news": Dataset("Summarise these news articles in one page.\n\n{context}\n\nSummary:", "rouge", 512),
     "vcsum": Dataset("请用一段话总结以下会议记录。\n\n{context}\n\n总结：", "rouge_zh", 512),
-    "trec": Dataset("Name the type of the question, as in the examples.\n\n" + _SHOTS, "classification", 64, False, True),
+    "trec": Dataset(
+        "Name the type of the question, as in the examples.\n\n" + _SHOTS, "classification", 64, False, True
+    ),
     "triviaqa": Dataset(
         "Answer the question from the passage, with the answer alone, as in the examples.\n\n" + _SHOTS,
         "qa_f1",
@@ -72,7 +74,12 @@ DATASETS: dict[str, Dataset] = {
         True,
     ),
     "samsum": Dataset(
-        "Summarise the dialogue in a few short sentences, as in the examples.\n\n" + _SHOTS, "rouge", 128, False, True, True
+        "Summarise the dialogue in a few short sentences, as in the examples.\n\n" + _SHOTS,
+        "rouge",
+        128,
+        False,
+        True,
+        True,
     ),
     "lsht": Dataset("按照示例判断新闻的类别。\n\n" + _SHOTS, "classification", 64, False, True),
     "passage_count": Dataset(
@@ -90,7 +97,9 @@ DATASETS: dict[str, Dataset] = {
         "以下摘要概括的是哪一段？请按“段落3”的形式回答。\n\n{context}\n\n摘要：{input}\n回答：", "retrieval_zh", 32
     ),
     "lcc": Dataset("Complete the code by its next line.\n{context}Next line:\n", "code_similarity", 64, False),
-    "repobench-p": Dataset("Complete the code by its next line.\n{context}{input}Next line:\n", "code_similarity", 64, False),
+    "repobench-p": Dataset(
+        "Complete the code by its next line.\n{context}{input}Next line:\n", "code_similarity", 64, False
+    ),
 }
 _FIELDS = {"input": str, "context": str, "answers": list, "dataset": str}
 

@@ -42,9 +42,7 @@ class TextTask:
 
     def grade(self, answer: str) -> float:
         """The task's own grade of an answer, 0..1."""
-        return metrics.grade(
-            self.metric, answer, self.references, classes=self.classes, first_line=self.first_line
-        )
+        return metrics.grade(self.metric, answer, self.references, classes=self.classes, first_line=self.first_line)
 
 
 def truncate_middle(ids: Sequence[int], max_tokens: int | None) -> list[int]:
