@@ -84,9 +84,24 @@ def score(
     ``also``: curves to score that no action needs (features do). ``texts``: also let each compressed cache answer freely, and compare the texts. Raises ValueError as ``prefill`` and
     ``Prefilled.kept``, and where there is no action or no budget.
     """
+    read = prefill(model, prompt.token_ids, [*(action.method.weights for action in actions), *also])
+    return score_read(model, read, prompt, actions, budgets, settings, texts=texts)
+
+
+@torch.no_grad()
+def score_read(
+    model: PreTrainedModel,
+    read: Prefilled,
+    prompt: Prompt,
+    actions: Sequence[Action],
+    budgets: Sequence[int],
+    settings: ScoreSettings = DEFAULTS,
+    *,
+    texts: TextMeasures | None = None,
+) -> Scored:
+    """The same for a prompt that was read, with the actions' curves scored."""
     if not actions or not budgets:
         raise ValueError(f"{len(actions)} actions and {len(budgets)} budgets: expected one of each at least")
-    read = prefill(model, prompt.token_ids, [*(action.method.weights for action in actions), *also])
     sets = distinct_sets(read, [action.method for action in actions], budgets)
     answer = prompt.answer_ids or greedy(model, read, settings.scored_tokens + 1)
     answer = answer[: settings.scored_tokens + 1]
