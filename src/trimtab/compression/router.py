@@ -130,6 +130,11 @@ class Router:
         """The same policy, with what an evaluation found."""
         return replace(self, fixed=fixed, about={**self.about, "verdict": dict(verdict)})
 
+    def about_verdict(self, name: str) -> Plain:
+        """A field of the last verdict, None where there is none yet."""
+        verdict = self.about.get("verdict")
+        return verdict.get(name) if isinstance(verdict, dict) else None
+
     def check(self, actions: Sequence[str]) -> None:
         """Raises ValueError where a table is of other actions."""
         if tuple(actions) != self.actions:

@@ -109,3 +109,30 @@ def _write(writer: Writer, settings: Recall, mode: str) -> None:
         writer.task(keys)
     writer.noise(tail, decoys)
     writer.say("do")
+
+
+def needle(tokens: int, depth: float, number: int, *, decoys: float = 0.3, asked: int = 2) -> Prompt:
+    """A needle in a haystack: ``asked`` bindings at ``depth`` (0: start, 1: end) of noise, asked for at the end.
+
+    Raises ValueError for a depth outside 0..1, or where the prompt is too short for it.
+    """
+    room = tokens - 2 * asked - 3 - (asked + 2) - 2 - 8
+    if not 0 <= depth <= 1 or room < 0:
+        raise ValueError(f"a needle at depth {depth} of {tokens} tokens: expected 0 to 1, and {tokens - room} or more")
+    writer = Writer(np.random.default_rng([7, number, round(100 * depth), tokens]))
+    writer.facts(2)
+    before = round(depth * room)
+    writer.noise(before, decoys)
+    known = set(writer.bound)
+    writer.facts(asked)
+    keys = tuple(key for key in writer.bound if key not in known)
+    writer.noise(room - before, decoys)
+    writer.task(keys)
+    writer.say("do")
+    prompt = writer.ids()
+    writer.answer(keys)
+    answer = writer.ids()[len(prompt) :]
+    reference = " ".join(writer.bound[key][0] for key in keys)
+    name = f"needle/{tokens}/{depth:g}/{number}"
+    ids = (tuple(map(int, prompt)), tuple(map(int, answer[:5])))
+    return Prompt(name, *ids, references=(reference,), group="recall/needle")
