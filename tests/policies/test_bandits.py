@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -17,11 +17,13 @@ from trimtab.policies.bandit import Bandit
 from trimtab.policies.exp3 import EXP3
 from trimtab.policies.linear import LinearThompson, LinUCB, Ridges, intercepted
 from trimtab.policies.neural_linear import NeuralLinear
+from trimtab.policies.neural_ucb import NeuralUCB
 from trimtab.policies.ucb1 import UCB1
 from trimtab.testing import check_policy
 from trimtab.types import Choice, Grade, Step
 
 ACTIONS = ["left", "middle", "right"]
+NEURAL = NeuralUCB(width=16, exploration=0.3, ridge=0.1, train_every=48, steps=600, memory=200)
 SMALL = NeuralLinear(hidden=(16, 8), train_every=64, steps=20, batch_size=64)
 BUILDERS: dict[str, Callable[[], Bandit[str]]] = {
     "ucb1": lambda: UCB1(0.5).build(ACTIONS, 2),
@@ -29,8 +31,13 @@ BUILDERS: dict[str, Callable[[], Bandit[str]]] = {
     "linucb": lambda: LinUCB(0.5).build(ACTIONS, 2),
     "lin-ts": lambda: LinearThompson(0.5).build(ACTIONS, 2, seed=1),
     "neural-linear": lambda: SMALL.build(ACTIONS, 2, seed=1),
+    "neural-linear-ucb": lambda: replace(SMALL, rule="ucb", rate=0.1).build(ACTIONS, 2, seed=1),
+    "neural-ucb": lambda: NEURAL.build(ACTIONS, 2, seed=1),
+    "neural-ucb-full": lambda: replace(NEURAL, covariance="full").build(ACTIONS, 2, seed=1),
+    "neural-ucb-theta0": lambda: replace(NEURAL, start="theta0", steps=3000).build(ACTIONS, 2, seed=1),
+    "neural-ts": lambda: replace(NEURAL, rule="ts").build(ACTIONS, 2, seed=1),
 }
-CONTEXTUAL = ["linucb", "lin-ts", "neural-linear"]
+CONTEXTUAL = [name for name in BUILDERS if name not in ("ucb1", "exp3")]
 
 
 def _reward(contexts_BF: np.ndarray, columns_B: np.ndarray) -> np.ndarray:
