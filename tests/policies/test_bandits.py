@@ -174,6 +174,23 @@ def test_neural_linear_posteriors_are_bayesian_regressions() -> None:
     np.testing.assert_allclose(bandit.mlp().scores(contexts.astype(np.float32))[:, 0], z @ mean, atol=1e-5)
 
 
+def test_neural_linear_bounds_are_the_mean_and_the_expected_deviation() -> None:
+    bandit = replace(SMALL, rule="ucb", exploration=2.0, train_every=10**6).build(["a", "b"], 2, seed=0)
+    rng = np.random.default_rng(0)
+    bandit.observe(rng.standard_normal((30, 2)), rng.integers(2, size=30), rng.standard_normal(30))
+    bandit._refresh()
+    asked, posterior = rng.standard_normal((5, 2)), bandit.posterior
+    z = bandit._regressors(asked)
+    expected = np.empty((5, 2))
+    for row in range(5):
+        for arm in range(2):
+            noise = posterior.b_A[arm] / (posterior.a_A[arm] - 1)  # the mean of an inverse gamma
+            expected[row, arm] = np.sqrt(noise * z[row] @ posterior.covariance_AZZ[arm] @ z[row])
+    np.testing.assert_allclose(bandit.deviations(asked), expected, rtol=1e-6)
+    bounds = z @ posterior.means_AZ.T + 2.0 * expected
+    assert bandit.choose(asked).tolist() == bounds.argmax(axis=1).tolist()
+
+
 @dataclass
 class _Pull:
     """An episode of one round."""
@@ -211,3 +228,5 @@ def test_what_cannot_be_is_refused() -> None:
         LinUCB().build(ACTIONS, 2).act([np.zeros(3)])
     with pytest.raises(ValueError, match="hidden layer"):
         NeuralLinear(hidden=())
+    with pytest.raises(ValueError, match="expected ts or ucb"):
+        replace(NeuralLinear(), rule="other")
