@@ -29,7 +29,8 @@ from trimtab.policies.bandit import Bandit
 from trimtab.policies.linear import LinearThompson, LinUCB
 from trimtab.policies.neural_linear import NeuralLinear
 from trimtab.policies.neural_ucb import NeuralUCB
-from trimtab.policies.ucb1 import UCB1, UCB1Bandit
+from trimtab.policies.ucb1 import UCB1
+from trimtab.policies.uniform import Uniform
 
 ARMS = list(range(10))
 RECORDED_SECONDS = 674.0
@@ -40,7 +41,7 @@ NEURAL_LINEAR = NeuralLinear(
     hidden=(100, 50), exploration=0.3, rate=1.0, train_every=20, steps=60, batch_size=128, learning_rate=3e-3
 )
 BUILDERS: dict[str, Callable[[int], Bandit[int]]] = {
-    "uniform": lambda seed: Uniform(seed),
+    "uniform": lambda seed: Uniform(ARMS, 64, seed),
     "ucb1 (no context)": lambda seed: UCB1().build(ARMS, 64),
     "linucb beta 1": lambda seed: LinUCB(1.0).build(ARMS, 64),
     "linucb beta 0.3": lambda seed: LinUCB(0.3).build(ARMS, 64),
@@ -68,17 +69,6 @@ def _full(rule: Any) -> NeuralUCB:
 
 def _theta0(covariance: Any) -> NeuralUCB:
     return NeuralUCB(0.01, NU, "ucb", covariance, "theta0", train_every=50, steps=20_000)
-
-
-class Uniform(UCB1Bandit[int]):  # learns as UCB1 does, and does not use it
-    """Any arm, by chance."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__(ARMS, 64, 0.0)
-        self._generator = np.random.default_rng(seed)
-
-    def choose(self, contexts_BF: np.ndarray) -> np.ndarray:
-        return self._generator.integers(len(ARMS), size=len(contexts_BF))
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from trimtab.policies.linear import LinearThompson, LinUCB, Ridges, intercepted
 from trimtab.policies.neural_linear import NeuralLinear
 from trimtab.policies.neural_ucb import NeuralUCB
 from trimtab.policies.ucb1 import UCB1
+from trimtab.policies.uniform import Uniform
 from trimtab.testing import check_policy
 from trimtab.types import Choice, Grade, Step
 
@@ -216,6 +217,14 @@ def test_playing_and_updating_is_all_it_takes() -> None:
         metrics.append(bandit.update(play(pulls, bandit, lambda outcomes: [Grade(o) for o in outcomes]))["reward"])
     assert np.mean(metrics[:5]) < 0.7
     assert np.mean(metrics[-10:]) > 0.75  # the best there is: the mean of max(|x|, 0.1), 0.80
+
+
+def test_chance_plays_every_action_alike_and_goes_on_after_a_restore() -> None:
+    chance, resumed = Uniform(ACTIONS, 2, seed=1), Uniform(ACTIONS, 2, seed=2)
+    shares = np.bincount(chance.choose(np.zeros((30_000, 2))), minlength=3) / 30_000
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.01)
+    resumed.restore(chance.arrays(), chance.state())
+    np.testing.assert_array_equal(chance.choose(np.zeros((50, 2))), resumed.choose(np.zeros((50, 2))))
 
 
 def test_what_cannot_be_is_refused() -> None:
