@@ -8,14 +8,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from trimtab.compression.regression import Perceptron, Ridge
 from trimtab.compression.router import Scores
 from trimtab.policies.bandit import Bandit
-from trimtab.policies.linear import LinearThompson, LinUCB
+from trimtab.policies.linear import LinearThompson, LinUCB, LinUCBBandit, ThompsonBandit
 from trimtab.policies.neural_linear import NeuralLinear, NeuralLinearBandit
+from trimtab.policies.neural_ucb import NeuralUCB
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class LearnerSettings:
     seed: int = 0
 
 
+Builder = Callable[[Sequence[str], int, LearnerSettings], Bandit[str]]
+
+
 def _lin_ucb(actions: Sequence[str], features: int, s: LearnerSettings) -> Bandit[str]:
     return LinUCB(s.ucb_beta, s.ridge).build(actions, features)
 
@@ -37,22 +42,49 @@ def _lin_ts(actions: Sequence[str], features: int, s: LearnerSettings) -> Bandit
     return LinearThompson(s.ucb_beta, s.ridge).build(actions, features, s.seed)
 
 
-def _neural_linear(actions: Sequence[str], features: int, s: LearnerSettings) -> Bandit[str]:
-    settings = NeuralLinear(
-        exploration=s.ucb_beta,
-        rate=0.1,
-        train_every=128,
-        steps=60,
-        batch_size=128,
-        learning_rate=s.lr or 1e-3,
-    )
-    return settings.build(actions, features, s.seed)
+def _neural_linear(rule: Literal["ts", "ucb"]) -> Builder:
+    def build(actions: Sequence[str], features: int, s: LearnerSettings) -> Bandit[str]:
+        settings = NeuralLinear(
+            exploration=s.ucb_beta,
+            rule=rule,
+            rate=0.1,
+            train_every=128,
+            steps=60,
+            batch_size=128,
+            learning_rate=s.lr or 1e-3,
+        )
+        return settings.build(actions, features, s.seed)
+
+    return build
 
 
-BANDITS: dict[str, Callable[[Sequence[str], int, LearnerSettings], Bandit[str]]] = {
+def _neural(
+    rule: Literal["ucb", "ts"], covariance: Literal["diagonal", "full"], start: Literal["warm", "theta0"]
+) -> Builder:
+    def build(actions: Sequence[str], features: int, s: LearnerSettings) -> Bandit[str]:
+        settings = NeuralUCB(
+            exploration=s.ucb_beta,
+            rule=rule,
+            covariance=covariance,
+            start=start,
+            width=100 if covariance == "diagonal" else 8,
+            train_every=32,
+            learning_rate=s.lr or 1e-2,
+        )
+        return settings.build(actions, features, s.seed)
+
+    return build
+
+
+BANDITS: dict[str, Builder] = {
     "lin-ucb": _lin_ucb,
     "lin-ts": _lin_ts,
-    "neural-linear-ts": _neural_linear,
+    "neural-linear-ucb": _neural_linear("ucb"),
+    "neural-linear-ts": _neural_linear("ts"),
+    "neural-ucb": _neural("ucb", "diagonal", "warm"),
+    "neural-ucb-theta0": _neural("ucb", "diagonal", "theta0"),
+    "neural-ucb-full": _neural("ucb", "full", "warm"),
+    "neural-ts": _neural("ts", "diagonal", "warm"),
 }
 
 
@@ -82,9 +114,8 @@ def check(name: str) -> None:
 
 def scores_of(bandit: Bandit[str]) -> Scores:
     """What a bandit would deploy: its means, and its deviations where it knows them."""
-    ridges = getattr(bandit, "ridges", None)
-    if ridges is not None:
-        return Scores(bandit.mlp(), ridges.inverse_AFF.copy(), np.ones(len(bandit.actions)))
+    if isinstance(bandit, (LinUCBBandit, ThompsonBandit)):
+        return Scores(bandit.mlp(), bandit.ridges.inverse_AFF.copy(), np.ones(len(bandit.actions)))
     if isinstance(bandit, NeuralLinearBandit):
         posterior = bandit.posterior
         return Scores(bandit.mlp(), posterior.covariance_AZZ.copy(), np.sqrt(posterior.b_A / posterior.a_A))

@@ -1,13 +1,11 @@
 """How small may the budget of a prompt be, if its quality is promised? Chosen per prompt, calibrated as a whole.
 
 A prompt takes the smallest budget whose score (a regression of "quality >= 1 - eps there") reaches a threshold; where none
-does, the full cache. The threshold is the lowest at which the whole rule's share of broken promises on the calibration
-prompts, n of them, stays in check (conformal risk control, Angelopoulos et al. 2022, arXiv:2208.02814, equation 4):
-
-    (violations + 1) / (n + 1) <= delta,  for this and all higher thresholds
-
-so that a new prompt's promise is broken with probability delta at most, whatever the regression is worth, as long as
-prompts are exchangeable. What a bad regression costs is budget, never the promise.
+does, the full cache. The threshold is the lowest that conformal risk control (``trimtab.maths.risk``; arXiv:2208.02814)
+allows on the calibration prompts: a new prompt's promise is then broken with probability delta at most, whatever the
+regression is worth, as long as prompts are exchangeable. What a bad regression costs is budget, never the promise. (A
+stricter threshold may break a promise that a laxer one keeps, by a larger budget of lower quality: a prompt counts as
+broken at all thresholds below one that breaks it.)
 """
 
 from __future__ import annotations
@@ -17,7 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from trimtab.compression.regression import STRENGTHS, solve
+from trimtab.maths.risk import conformal
 from trimtab.policies.mlp import MLP
+
+GRID = 400
+"""Thresholds tried: quantiles of the calibration prompts' scores."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +65,13 @@ def calibrated(scores_PB: np.ndarray, quality_PB: np.ndarray, eps: float, delta:
     """
     if not 0 < eps < 1 or not 0 < delta < 1:
         raise ValueError(f"eps {eps} and delta {delta}: expected both between 0 and 1")
-    count = len(scores_PB)
-    if 1 / (count + 1) > delta:
-        raise ValueError(f"{count} calibration prompts cannot promise {delta}: expected {int(np.ceil(1 / delta))} or more")
-    lowest = np.inf
-    for threshold in np.unique(scores_PB)[::-1]:
-        violations = int(broken(smallest(scores_PB, threshold), quality_PB, eps).sum())
-        if (violations + 1) / (count + 1) > delta:
-            break
-        lowest = float(threshold)
-    return lowest
+    if 1 / (len(scores_PB) + 1) > delta:
+        needed = int(np.ceil(1 / delta))
+        raise ValueError(f"{len(scores_PB)} calibration prompts cannot promise {delta}: expected {needed} or more")
+    thresholds = np.unique(np.quantile(scores_PB, np.linspace(0, 1, GRID)))[::-1]
+    losses_SN = np.stack([broken(smallest(scores_PB, threshold), quality_PB, eps) for threshold in thresholds])
+    place = conformal(losses_SN.astype(np.float64), delta)
+    return np.inf if place is None else float(thresholds[place])
 
 
 def fit_scores(contexts_PF: np.ndarray, quality_PB: np.ndarray, eps: float, *, folds: int = 5, seed: int = 0) -> MLP:

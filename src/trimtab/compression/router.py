@@ -65,8 +65,8 @@ class Scores:
 
     def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
         """Their deviations [B, A]. Raises ValueError where the learner has none."""
-        if self.covariance_AZZ is None or self.noise_A is None:
-            raise ValueError("this learner knows no uncertainty: expected --uncertainty-coef 0, or a bandit")
+        if self.covariance_AZZ is None or self.noise_A is None or self.mlp.activation != "tanh":
+            raise ValueError("this learner deploys no uncertainty: expected --uncertainty-coef 0, or lin-* or neural-linear-*")
         hidden = contexts_BF
         for weight, bias in self.mlp.layers[:-1]:
             hidden = np.tanh(hidden @ weight + bias)

@@ -40,7 +40,8 @@ class Train:
     scored_tokens: int = 4
     """Answer tokens scored, beyond the first, which is free."""
     learner: str = "ridge"
-    """ridge or mlp (full information, tables only); lin-ucb, lin-ts, neural-linear-ts (bandits)."""
+    """ridge or mlp (full information, tables only); bandits: lin-ucb, lin-ts, neural-linear-ucb, neural-linear-ts,
+    neural-ucb (as published: diagonal, warm start), neural-ucb-theta0, neural-ucb-full, neural-ts."""
     context_encoder_model: str = "structural+hidden"
     """What the policy sees: structural, hidden, structural+hidden, or vectors of the table joined by +."""
     iterations: int = 300
@@ -109,10 +110,9 @@ RECIPES: dict[str, dict[str, object]] = {
             prompts="ruler",
             menu="seed",
             budget=128,
-            learner="neural-linear-ts",
+            learner="neural-ucb",
             iterations=1000,
             ucb_beta=1.0,
-            lr=3e-4,
             eval_frequency=100,
         ),
     }

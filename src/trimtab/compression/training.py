@@ -27,6 +27,7 @@ from trimtab.compression.sources import LiveSource, Source, TableSource
 from trimtab.compression.table import RewardTable
 from trimtab.compression.tabulating import tabulate
 from trimtab.console import say
+from trimtab.lm import fingerprint
 from trimtab.parallel import workers
 from trimtab.plain import Plain
 from trimtab.runs import Run
@@ -179,5 +180,6 @@ def _online(command: Train, run: Run) -> Router:
 
     source = live("train")
     scaler = Scaler.of(source.features(range(min(SCALED_BY, source.count))))
-    deployment = deployment_of(command, {"model": command.model_name, "online": True})
+    made_with: dict[str, Plain] = {"model": command.model_name, "fingerprint": fingerprint.of_weights(model)}
+    deployment = deployment_of(command, {**made_with, "online": True})
     return _bandit(command, source, live("calibration"), scaler, deployment, run)
