@@ -16,8 +16,9 @@ Measures of each action and budget (T scored tokens, p the full cache's predicti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from trimtab.compression.actions import Action
 from trimtab.compression.engine.kept_sets import KeptSets, distinct_sets
 from trimtab.compression.engine.many import Answers
 from trimtab.compression.engine.prefill import Prefilled, prefill
+from trimtab.compression.engine.weights import Weights
 from trimtab.compression.prompts import Prompt
 from trimtab.compression.text_measures import TextMeasures
 
@@ -75,15 +77,31 @@ def score(
     settings: ScoreSettings = DEFAULTS,
     *,
     texts: TextMeasures | None = None,
+    also: Sequence[Weights] = (),
 ) -> Scored:
     """Every measure of every action at every budget (tokens per KV head, averaged over layers), from one prefill.
 
-    ``texts``: also let each compressed cache answer freely, and compare the texts. Raises ValueError as ``prefill`` and
+    ``also``: curves to score that no action needs (features do). ``texts``: also let each compressed cache answer freely, and compare the texts. Raises ValueError as ``prefill`` and
     ``Prefilled.kept``, and where there is no action or no budget.
     """
+    read = prefill(model, prompt.token_ids, [*(action.method.weights for action in actions), *also])
+    return score_read(model, read, prompt, actions, budgets, settings, texts=texts)
+
+
+@torch.no_grad()
+def score_read(
+    model: PreTrainedModel,
+    read: Prefilled,
+    prompt: Prompt,
+    actions: Sequence[Action],
+    budgets: Sequence[int],
+    settings: ScoreSettings = DEFAULTS,
+    *,
+    texts: TextMeasures | None = None,
+) -> Scored:
+    """The same for a prompt that was read, with the actions' curves scored."""
     if not actions or not budgets:
         raise ValueError(f"{len(actions)} actions and {len(budgets)} budgets: expected one of each at least")
-    read = prefill(model, prompt.token_ids, [action.method.weights for action in actions])
     sets = distinct_sets(read, [action.method for action in actions], budgets)
     answer = prompt.answer_ids or greedy(model, read, settings.scored_tokens + 1)
     answer = answer[: settings.scored_tokens + 1]
@@ -145,5 +163,14 @@ def greedy(model: PreTrainedModel, read: Prefilled, tokens: int) -> tuple[int, .
     return tuple(ids)
 
 
-Features = Callable[[Prefilled, Prompt], dict[str, np.ndarray]]
-"""What a policy may see of a prompt, from its prefill: named vectors [K]."""
+class Features(Protocol):
+    """What a policy may see of a prompt, from its prefill: named vectors [K].
+
+    ``weights``: the curves that must be scored for them. ``name`` tells their settings from others.
+    """
+
+    @property
+    def weights(self) -> tuple[Weights, ...]: ...
+    @property
+    def name(self) -> str: ...
+    def __call__(self, read: Prefilled, prompt: Prompt, /) -> dict[str, np.ndarray]: ...

@@ -121,14 +121,17 @@ class _Job:
     def _path(self, chunk: Sequence[Prompt]) -> Path:
         """Named after all that its content depends on."""
         inputs = {"about": self.about, "budgets": self._budgets, "prompts": to_plain(list(chunk))}
-        inputs["features"] = None if self._features is None else getattr(self._features, "__qualname__", "given")
+        inputs["features"] = None if self._features is None else self._features.name
         digest = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:24]
         return self._folder / f"{digest}.npz"
 
     def _outcomes(self, chunk: Sequence[Prompt]) -> dict[str, np.ndarray]:
         rows: list[dict[str, np.ndarray]] = []
+        also = () if self._features is None else self._features.weights
         for prompt in chunk:
-            scored = score(self._model, prompt, self._actions, self._budgets, self._settings, texts=self._texts)
+            scored = score(
+                self._model, prompt, self._actions, self._budgets, self._settings, texts=self._texts, also=also
+            )
             rows.append(self._row(prompt, scored))
         if any(row.keys() != rows[0].keys() for row in rows):
             raise ValueError("the features of the prompts have different names: expected the same for all")
