@@ -217,7 +217,8 @@ class Compression:
         """Tokens of each layer, of ``available`` ones (None: of any number, as while decoding)."""
         count, protected = len(self._layers), self.method.sinks + recent
         most = count * budget + 1 if available is None else available
-        return dict(zip(self._layers, split(self.method.layers, budget, count, protected=protected, available=most)))
+        tokens = split(self.method.layers, budget, count, protected=protected, available=most)
+        return dict(zip(self._layers, tokens, strict=True))
 
     def _finish(self, cache: Cache, tally: _Tally) -> None:
         """All layers become ``KeptLayer``, where any was cut, or will be."""
@@ -336,7 +337,8 @@ def compress(
     ``method``: a curve (with the ``sinks``, ``recent``, ``pool`` and ``layers`` given here, or ``Method``'s defaults), or
     a whole ``Method``, in which those given here replace its own. ``budget_tokens``: kept per KV head, averaged over the
     layers; or ``kept_fraction`` of the prompt. ``every``: compress again, to the same budget, whenever so many new
-    tokens have come; the last so many queries then say what stays. ``positions``: note where the kept tokens were. Prompts within the budget are left as they are.
+    tokens have come; the last so many queries then say what stays. ``positions``: note where the kept tokens were.
+    Prompts within the budget are left as they are.
 
     The cache is an ordinary one afterwards: positions go on from the prompt's true length, in ``generate``, in
     continuations of several tokens, in batches padded on the left. Where layers keep different numbers of tokens, go on
