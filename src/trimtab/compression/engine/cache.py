@@ -9,6 +9,7 @@ tokens and begin with padding where they have fewer tokens than the budget.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -20,7 +21,9 @@ from transformers.cache_utils import DynamicLayer
 class KeptLayer(DynamicLayer):
     """One layer's kept keys and values [B, G, kept, D], of ``seen`` tokens.
 
-    ``behind``: how many rows fewer this layer holds than the fullest one, for which masks are made.
+    ``behind``: how many rows fewer this layer holds than the fullest one, for which masks are made. ``budget`` and
+    ``recent``: to how many rows it goes back while decoding, and how many of the last always stay. ``asked``: queries
+    [B, H, Q, D] that came since its last compression, where they are collected.
     """
 
     def __init__(self, keys: Tensor, values: Tensor, seen: int) -> None:
@@ -31,6 +34,8 @@ class KeptLayer(DynamicLayer):
         self.seen = seen
         self.behind = 0
         self.appended = 0
+        self.budget = self.recent = 0
+        self.asked: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -58,6 +63,7 @@ class KeptLayer(DynamicLayer):
     def reset(self) -> None:
         super().reset()
         self.seen = self.behind = self.appended = 0
+        self.asked = None
 
     def crop(self, tokens_to_remove: int) -> None:
         """Forget the last tokens, at most those that came after the last compression. Raises ValueError beyond."""
@@ -70,6 +76,25 @@ class KeptLayer(DynamicLayer):
         super().crop(-count)
         self.seen -= count
         self.appended -= count
+        if self.asked is not None and count:
+            self.asked = self.asked[:, :, :-count]
+
+    # the batch's rows: the queries go with the keys ------------------------------------------------------------------
+
+    def reorder_cache(self, beam_idx: Any) -> None:
+        super().reorder_cache(beam_idx)
+        if self.asked is not None:
+            self.asked = self.asked.index_select(0, beam_idx.to(self.asked.device))
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        super().batch_repeat_interleave(repeats)
+        if self.asked is not None:
+            self.asked = self.asked.repeat_interleave(repeats, dim=0)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        super().batch_select_indices(indices)
+        if self.asked is not None:
+            self.asked = self.asked[indices]
 
 
 def kept_layer(layer: Any) -> KeptLayer:
@@ -77,6 +102,13 @@ def kept_layer(layer: Any) -> KeptLayer:
     if isinstance(layer, KeptLayer):
         return layer
     return KeptLayer(layer.keys, layer.values, int(layer.keys.shape[-2]))
+
+
+def align(layers: Sequence[KeptLayer]) -> None:
+    """Let the layers of one cache agree on the mask: it is made for the fullest."""
+    fullest = max(layer.rows for layer in layers)
+    for layer in layers:
+        layer.behind = fullest - layer.rows
 
 
 def gather(states_BGND: Tensor, indices_BGK: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from trimtab.compression.engine.cache import KeptLayer, Positions, gather, kept_layer
+from trimtab.compression.engine.cache import KeptLayer, Positions, align, gather, kept_layer
 from trimtab.compression.engine.choose import choose, newest_scores
 from trimtab.compression.engine.layers import Allocation, split
 from trimtab.compression.engine.method import Method, Pool
@@ -68,10 +68,12 @@ class Report:
 
 @dataclass
 class _Tally:
-    """A prompt's report, layer by layer."""
+    """A prompt's report, layer by layer. ``budgets``: what each keeps of the prompt; ``later``: while decoding."""
 
     tokens: int
+    recent: int
     budgets: dict[int, int]
+    later: dict[int, int]
     kept: list[int] = field(default_factory=list[int])
     before: int = 0
     after: int = 0
@@ -128,7 +130,6 @@ class Compression:
         self._positions = Positions() if positions else None
         self._before: dict[int, int] = {}
         self._tally: _Tally | None = None
-        self._asked: dict[int, Tensor] = {}
 
     @property
     def report(self) -> Report:
@@ -157,7 +158,7 @@ class Compression:
         layer = _layer(cache, index)
         self._before[index] = int(layer.get_seq_length()) if layer is not None else 0
         mask = kwargs.get("attention_mask")
-        if isinstance(layer, KeptLayer) and layer.behind and isinstance(mask, Tensor) and mask.ndim == 4:
+        if isinstance(layer, KeptLayer) and layer.behind and isinstance(mask, Tensor):
             return args, {**kwargs, "attention_mask": mask[..., layer.behind :]}
         return None
 
@@ -187,12 +188,14 @@ class Compression:
         valid_BN = valid_rows(kwargs.get("attention_mask"), rows)
         tally.before += _size(layer)
         budget = tally.budgets[index]
+        if budget < rows or self.every is not None:
+            layer = cache.layers[index] = kept_layer(layer)
         if budget < rows:
-            queries = self._queries(module, kwargs, hidden, rows)
-            kept = kept_layer(layer)
-            cache.layers[index] = kept
-            self._drop(kept, index, module, queries, budget, valid_BN)
-        elif self._positions is not None:
+            asked = self._queries(module, kwargs, hidden, rows)
+            self._drop(layer, index, module, asked, budget, tally.recent, valid_BN)
+        elif self.every is not None:
+            self._collect(layer, module, kwargs, hidden, rows)
+        if budget >= rows and self._positions is not None:
             everything = torch.arange(rows, device=layer.keys.device)
             self._positions.kept(index, everything.expand(*layer.keys.shape[:2], -1), rows, rows)
         tally.kept.append(min(budget, rows))
@@ -203,23 +206,28 @@ class Compression:
 
     def _begin(self, rows: int) -> None:
         budget = self.budget.of(rows)
-        if budget < rows:
+        if budget < rows or self.every is not None:
             self.method.check(budget)
-        protected = self.method.sinks + self.method.recent_tokens(budget)
-        split_ = split(self.method.layers, budget, len(self._layers), protected=protected, available=rows)
-        self._tally = _Tally(rows, dict(zip(self._layers, split_, strict=True)))
-        self._recent = self.method.recent_tokens(budget)
-        self._asked.clear()
+        recent = self.method.recent_tokens(budget)
+        self._tally = _Tally(rows, recent, self._split(budget, recent, rows), self._split(budget, recent, None))
         if self._positions is not None:
             self._positions.layers.clear()
 
+    def _split(self, budget: int, recent: int, available: int | None) -> dict[int, int]:
+        """Tokens of each layer, of ``available`` ones (None: of any number, as while decoding)."""
+        count, protected = len(self._layers), self.method.sinks + recent
+        most = count * budget + 1 if available is None else available
+        tokens = split(self.method.layers, budget, count, protected=protected, available=most)
+        return dict(zip(self._layers, tokens, strict=True))
+
     def _finish(self, cache: Cache, tally: _Tally) -> None:
-        """Let all layers agree on the mask: it is made for the fullest."""
+        """All layers become ``KeptLayer``, where any was cut, or will be."""
         if self.every is not None or min(tally.kept) < tally.tokens:
-            for index in self._layers:
-                layer = kept_layer(cache.layers[index])
+            layers = [kept_layer(cache.layers[index]) for index in self._layers]
+            for index, layer in zip(self._layers, layers, strict=True):
                 cache.layers[index] = layer
-                layer.behind = max(tally.kept) - layer.rows
+                layer.budget, layer.recent = tally.later[index], tally.recent
+            align(layers)
         self.reports.append(tally.report())
 
     def _queries(
@@ -238,6 +246,7 @@ class Compression:
         module: Any,
         asked: tuple[Tensor, Tensor] | None,
         budget: int,
+        recent: int,
         valid_BN: Tensor | None,
     ) -> None:
         """Score the layer's rows, and keep ``budget`` of them."""
@@ -249,7 +258,7 @@ class Compression:
         else:
             queries, weights_CGQ = asked
             scores_BGN = attention_sums(queries, keys, weights_CGQ, scaling=scaling(module), valid_BN=valid_BN)[0]
-        indices = choose(scores_BGN, self.method, budget, recent=self._recent, valid_BN=valid_BN)
+        indices = choose(scores_BGN, self.method, budget, recent=recent, valid_BN=valid_BN)
         if self._positions is not None:
             self._positions.kept(index, indices, layer.seen, layer.rows)
         layer.replace(gather(keys, indices), gather(values, indices))
@@ -257,27 +266,34 @@ class Compression:
     # while decoding ---------------------------------------------------------------------------------------------------
 
     def _while_decoding(self, cache: Cache, index: int, module: Any, kwargs: dict[str, Any], hidden: Tensor) -> None:
-        """Every ``every`` new tokens, back to the budget: the queries since the last time say what stays."""
+        """Every ``every`` new tokens, back to the budget: the last ``every`` queries say what stays."""
         layer = cache.layers[index]
-        if not isinstance(layer, KeptLayer) or self._tally is None:
-            raise ValueError("this cache was not made within this `with compress(...)`: begin it there")
+        if not isinstance(layer, KeptLayer) or not layer.budget:
+            raise ValueError("this cache was not made within a `with compress(...)`: begin it there")
+        self._collect(layer, module, kwargs, hidden, hidden.shape[1])
         assert self.every is not None
-        asked = last_queries(module, kwargs, hidden, hidden.shape[1])
-        before = self._asked.get(index)
-        asked = asked if before is None else torch.cat([before, asked], dim=2)
-        budget = self._tally.budgets[index]
-        if layer.rows < budget + self.every:
-            self._asked[index] = asked[:, :, -self.every :]
-            return
-        self._asked.pop(index, None)
-        valid_BN = valid_rows(kwargs.get("attention_mask"), layer.rows)
+        if layer.rows >= layer.budget + self.every:
+            valid_BN = valid_rows(kwargs.get("attention_mask"), layer.rows)
+            self._drop(layer, index, module, self._weighed(layer, index), layer.budget, layer.recent, valid_BN)
+            layer.asked = None
+        if index == self._layers[-1]:
+            align([cache.layers[each] for each in self._layers])
+
+    def _collect(self, layer: KeptLayer, module: Any, kwargs: Mapping[str, Any], hidden: Tensor, count: int) -> None:
+        """Add the last ``count`` queries to those that the next compression while decoding asks."""
         if isinstance(self.method.weights, Newest):
-            queries = None
-        else:
-            place = self._layers.index(index)
-            weights_CGQ = reaching([self.method.weights], place, self._heads, asked.shape[2])
-            queries = asked[:, :, -weights_CGQ.shape[-1] :], weights_CGQ
-        self._drop(layer, index, module, queries, budget, valid_BN)
+            return
+        assert self.every is not None
+        fresh = last_queries(module, kwargs, hidden, min(count, self.every))
+        asked = fresh if layer.asked is None else torch.cat([layer.asked, fresh], dim=2)
+        layer.asked = asked[:, :, -self.every :]
+
+    def _weighed(self, layer: KeptLayer, index: int) -> tuple[Tensor, Tensor] | None:
+        """The collected queries that weigh anything, and their weights; None where no attention counts."""
+        if layer.asked is None or isinstance(self.method.weights, Newest):
+            return None
+        weights_CGQ = reaching([self.method.weights], self._layers.index(index), self._heads, int(layer.asked.shape[2]))
+        return layer.asked[:, :, -weights_CGQ.shape[-1] :], weights_CGQ
 
 
 def _layer(cache: Any, index: int) -> Any:
@@ -321,7 +337,8 @@ def compress(
     ``method``: a curve (with the ``sinks``, ``recent``, ``pool`` and ``layers`` given here, or ``Method``'s defaults), or
     a whole ``Method``, in which those given here replace its own. ``budget_tokens``: kept per KV head, averaged over the
     layers; or ``kept_fraction`` of the prompt. ``every``: compress again, to the same budget, whenever so many new
-    tokens have come. ``positions``: note where the kept tokens were. Prompts within the budget are left as they are.
+    tokens have come; the last so many queries then say what stays. ``positions``: note where the kept tokens were.
+    Prompts within the budget are left as they are.
 
     The cache is an ordinary one afterwards: positions go on from the prompt's true length, in ``generate``, in
     continuations of several tokens, in batches padded on the left. Where layers keep different numbers of tokens, go on

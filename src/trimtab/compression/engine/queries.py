@@ -62,7 +62,7 @@ def last_queries(module: Any, kwargs: Mapping[str, Any], hidden_BSH: Tensor, cou
     embeddings = kwargs.get("position_embeddings")
     if embeddings is None:
         return queries
-    cos, sin = (part[:, -count:].unsqueeze(1) for part in embeddings)
+    cos, sin = (part[:, -count:].unsqueeze(1).to(queries.device) for part in embeddings)
     first, second = queries.chunk(2, dim=-1)
     return queries * cos + torch.cat([-second, first], dim=-1) * sin
 
