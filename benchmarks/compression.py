@@ -1,4 +1,4 @@
-"""Does a policy that picks the compression per prompt pay? zoo:recall, three independently trained models, held-out prompts.
+"""Does a policy that picks the compression per prompt pay? zoo:recall, three independently trained models.
 
 python benchmarks/compression.py [--json OUT]
 
@@ -81,7 +81,9 @@ class Measured:
     quality: list[dict[str, Any]]
 
 
-def table_of(model: str, settings: Recall, prompts: int, budgets: Sequence[int], seed: int, folder: Path) -> RewardTable:
+def table_of(
+    model: str, settings: Recall, prompts: int, budgets: Sequence[int], seed: int, folder: Path
+) -> RewardTable:
     """The reward table of a model on its own prompts."""
     network, _ = load(model, dtype="float32")
     return tabulate(
@@ -125,7 +127,7 @@ def tight_contest(split: Split, budget: int, rounds: int) -> Contest:
     order = np.random.default_rng(0).permutation(len(held))
     learned = {LEARNED: learned.pop("ridge"), **learned, SHUFFLED: learned_shuffled(scores["ridge"], held[order])}
     notes = {LEARNED: "ridge, full information", "mlp": "full information", SHUFFLED: "null control"}
-    notes |= {name: f"bandit, {32 * rounds} rounds" for name in SHOWN}
+    notes |= dict.fromkeys(SHOWN, f"bandit, {32 * rounds} rounds")
     return contest(split.train, split.held_out, "fidelity", budget, learned, notes)
 
 
@@ -167,7 +169,9 @@ def quality_of(model: str, split: Split) -> list[dict[str, Any]]:
     train_PB, calibration_PB, held_PB = action_quality(split, contexts)
     budgets, tokens_P = split.train.budgets, split.held_out.prompt_tokens_P
     best = [int(split.train.rewards("fidelity", budget).mean(axis=0).argmax()) for budget in budgets]
-    fixed_PB = np.stack([split.held_out.rewards("fidelity", b)[:, a] for b, a in zip(budgets, best, strict=True)], axis=1)
+    fixed_PB = np.stack(
+        [split.held_out.rewards("fidelity", b)[:, a] for b, a in zip(budgets, best, strict=True)], axis=1
+    )
     rows: list[dict[str, Any]] = []
     for eps in EPS:
         made = rule(budgets, (contexts[0], train_PB), (contexts[1], calibration_PB), eps, DELTA)
@@ -208,7 +212,9 @@ def measure(command: Benchmark, number: int, model: str) -> Measured:
         else at_budget(split, "fidelity", budget, "structural+hidden")
         for budget in command.budgets
     }
-    controls = {"constant question": constant_control(model, folder / "constant", command.tight, 600)} if not number else {}
+    controls = (
+        {"constant question": constant_control(model, folder / "constant", command.tight, 600)} if not number else {}
+    )
     return Measured(model, split, contests, controls, quality_of(model, split))
 
 
@@ -228,7 +234,9 @@ def pooled(measured: Sequence[Measured], budgets: Sequence[int]) -> list[dict[st
         gain = crossed_difference([c.earned(LEARNED) - c.earned(BEST_FIXED) for c in contests])
         means = {name: float(np.mean([c.earned(name).mean() for c in contests])) for name in _common(contests)}
         ties = float(np.mean([c.ties for c in contests]))
-        rows.append({"budget": budget, "gain": gain.estimate, "low": gain.low, "high": gain.high, "ties": ties, **means})
+        rows.append(
+            {"budget": budget, "gain": gain.estimate, "low": gain.low, "high": gain.high, "ties": ties, **means}
+        )
     return rows
 
 
@@ -297,7 +305,10 @@ def main(command: Benchmark) -> None:
     show("quality promised", quality, tuple(quality[0]))
     show("bars", bars, ("name", "value", "bound", "holds"))
     if command.json is not None:
-        right = {f.model: mean_interval(f.split.held_out.rewards("answer_right", max(command.budgets))[:, 0]).estimate for f in measured}
+        right = {
+            f.model: mean_interval(f.split.held_out.rewards("answer_right", max(command.budgets))[:, 0]).estimate
+            for f in measured
+        }
         record = {
             "date": machine.today(),
             "hardware": machine.hardware(),

@@ -81,7 +81,7 @@ def main() -> None:
     if len(options.seeds) == 1:
         train(options.seeds[0], options)
         return
-    given = [word for word in sys.argv[1:]]
+    given = sys.argv[1:]
     place = given.index("--seeds") if "--seeds" in given else len(given)
     rest = given[:place] + given[place + 1 + len(options.seeds) :]
     running = [subprocess.Popen([sys.executable, __file__, *rest, "--seeds", str(seed)]) for seed in options.seeds]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,13 @@ class BanditSchedule:
     log_frequency: int = 10
 
     def __post_init__(self) -> None:
-        numbers = (self.iterations, self.episodes_per_update, self.eval_frequency, self.eval_samples, self.log_frequency)
+        numbers = (
+            self.iterations,
+            self.episodes_per_update,
+            self.eval_frequency,
+            self.eval_samples,
+            self.log_frequency,
+        )
         if min(numbers) < 1:
             raise ValueError(f"{self}: expected numbers of at least 1")
 
@@ -190,5 +195,3 @@ class BanditTraining:
         best = Scores.from_arrays(under("best", arrays))
         self.best = self.deployment.router(self.source.actions, self.scaler, best)
         self._kept = (state["rows"][0], state["rows"][1])
-
-

@@ -114,9 +114,8 @@ def contest(
     known, rewards_PA = train.rewards(part, budget), held_out.rewards(part, budget).astype(np.float64)
     count, best = len(rewards_PA), int(known.mean(axis=0).argmax())
     rows = [Contender(BEST_FIXED, np.full(count, best), f"{train.actions[best]}, chosen on the training prompts")]
-    for name in METHODS:
-        if name in train.actions:
-            rows.append(Contender(name, np.full(count, train.actions.index(name)), "published method"))
+    published = {name: train.actions.index(name) for name in METHODS if name in train.actions}
+    rows += [Contender(name, np.full(count, column), "published method") for name, column in published.items()]
     if train.groups and held_out.groups:
         of_group = lookup(known, train.groups)
         columns = np.array([of_group.get(group, best) for group in held_out.groups])

@@ -59,7 +59,8 @@ def sentence(found: Contest) -> str:
     gain, fixed = found.against(LEARNED), best_fixed(found)
     said = (
         f"At a budget of {found.budget} tokens the learned choice earns {gain.estimate:+.3f} {found.part} over {fixed}, "
-        f"the best fixed action (95% interval {gain.low:+.3f} to {gain.high:+.3f}, {len(found.rewards_PA)} held-out prompts)."
+        f"the best fixed action (95% interval {gain.low:+.3f} to {gain.high:+.3f}; "
+        f"{len(found.rewards_PA)} held-out prompts)."
     )
     advice = {
         "better": " Use the learned policy.",
@@ -70,7 +71,7 @@ def sentence(found: Contest) -> str:
 
 
 def settle(router: Router, found: Contest, folder: Path) -> Router:
-    """Write the router to ``folder``, exporting the best fixed action where the learned choice was not shown to be better."""
+    """Write the router to ``folder``; the best fixed action is exported where the learned choice was not shown better."""
     gain = found.against(LEARNED)
     verdict: dict[str, Plain] = {
         "verdict": found.verdict(LEARNED),
@@ -91,7 +92,9 @@ def comparison(found: Contest) -> Table:
     table = Table(f"budget {found.budget}: {len(found.rewards_PA)} held-out prompts", columns)
     for row in found.rows():
         table.add(*(row[column] for column in columns))
-    table.note = f"95% intervals by paired bootstrap over prompts; {found.ties:.0%} of prompts tie (best two within 0.02)"
+    table.note = (
+        f"95% intervals by paired bootstrap over prompts; {found.ties:.0%} of prompts tie (best two within 0.02)"
+    )
     return table
 
 
@@ -99,5 +102,3 @@ def announce(found: Contest, folder: Path) -> None:
     """Print the comparison and the verdict."""
     comparison(found).print()
     say(sentence(found), f"exported to {folder}")
-
-

@@ -19,13 +19,16 @@ def device_of(gpus: tuple[int, ...]) -> str | None:
     """The device of ``--gpus``: none given is transformers' default. Raises ValueError for several, or none there."""
     import torch
 
-    if not gpus:
+    wanted = list(gpus)
+    if not wanted:
         return None
-    if len(gpus) > 1:
-        raise ValueError(f"--gpus {' '.join(map(str, gpus))}: several are used by `accelerate launch`, one process each")
-    if gpus[0] >= torch.cuda.device_count():
-        raise ValueError(f"--gpus {gpus[0]}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return f"cuda:{gpus[0]}"
+    if len(wanted) > 1:
+        raise ValueError(
+            f"--gpus {' '.join(map(str, gpus))}: several are used by `accelerate launch`, one process each"
+        )
+    if wanted[0] >= torch.cuda.device_count():
+        raise ValueError(f"--gpus {wanted[0]}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return f"cuda:{wanted[0]}"
 
 
 def load(name: str, gpus: tuple[int, ...] = (), dtype: str = "auto") -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

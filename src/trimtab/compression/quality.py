@@ -106,7 +106,9 @@ def rule(
     return QualityRule(budgets, scores, calibrated(scores.scores(contexts_PF), quality_PB, eps, delta), eps, delta)
 
 
-def kept(places_P: np.ndarray, quality_PB: np.ndarray, budgets: tuple[int, ...], tokens_P: np.ndarray, eps: float) -> Kept:
+def kept(
+    places_P: np.ndarray, quality_PB: np.ndarray, budgets: tuple[int, ...], tokens_P: np.ndarray, eps: float
+) -> Kept:
     """What the places chosen did on prompts of ``tokens_P`` tokens."""
     of_budget = np.minimum(np.array(budgets)[None], tokens_P[:, None])
     padded = np.concatenate((of_budget, tokens_P[:, None]), axis=1)

@@ -64,7 +64,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
 def _circumstances(found: Contest) -> Html:
     hardware = machine.hardware()
     device = ", ".join(hardware["accelerators"]) or f"{hardware['processor']}"
-    said = f"{machine.today()}. {len(found.rewards_PA)} held-out prompts, {len(found.actions)} actions; evaluated on {device}."
+    said = f"{machine.today()}. {len(found.rewards_PA)} held-out prompts, {len(found.actions)} actions; {device}."
     return paragraph(said, class_="muted")
 
 
@@ -101,8 +101,8 @@ def _comparison(found: Contest) -> Html:
 def _terms(found: Contest) -> Html:
     return explained(
         {
-            found.part: "Mean over the held-out prompts. fidelity is exp(−KL): the mean divergence of the compressed cache's "
-            "predictions from the full cache's over the answer's tokens, without the first, which no compression touches.",
+            found.part: "Mean over the held-out prompts. fidelity is exp(−KL): the mean divergence of the compressed "
+            "cache's predictions from the full cache's over the answer's tokens, without the first, which is free.",
             "against best fixed": "The mean difference to the action that is best throughout on the training prompts.",
             "95 % interval": f"Paired bootstrap of that difference over prompts ({RESAMPLES} resamples).",
             "oracle's gain": "0 % is the best fixed action, 100 % the best action of each prompt, known afterwards.",
@@ -198,8 +198,12 @@ def _pictures(drawn: Pictures) -> list[Html]:
         needles = drawn.needles
         each = f"Mean over {needles.each} needles in each cell."
         both = (
-            figure(plots.needle_plot("needle-learned", "Needles, learned", needles.policy_DL, needles), f"Learned. {each}"),
-            figure(plots.needle_plot("needle-fixed", "Needles, fixed", needles.fixed_DL, needles), f"Best fixed. {each}"),
+            figure(
+                plots.needle_plot("needle-learned", "Needles, learned", needles.policy_DL, needles), f"Learned. {each}"
+            ),
+            figure(
+                plots.needle_plot("needle-fixed", "Needles, fixed", needles.fixed_DL, needles), f"Best fixed. {each}"
+            ),
         )
         parts.append(section("Needles by depth and length", figures(both)))
     texts = [join((element("h3", label), plots.kept_text(drawn.kept, label))) for label in drawn.kept.shares]
@@ -214,7 +218,7 @@ def _pictures(drawn: Pictures) -> list[Html]:
 def _measured(evaluation: Evaluation) -> list[Html]:
     about = evaluation.router.about
     lines = {
-        "policy": f"{about.get('learner')}, reading {evaluation.router.encoder}, for a budget of {evaluation.router.budget}",
+        "policy": f"{about.get('learner')}, reading {evaluation.router.encoder}; budget {evaluation.router.budget}",
         "model": str(about.get("model", "as the table says")),
         "fingerprint of the weights": str(about.get("fingerprint", DASH)),
         "table learnt from": str(about.get("table", DASH)),

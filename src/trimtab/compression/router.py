@@ -66,7 +66,9 @@ class Scores:
     def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
         """Their deviations [B, A]. Raises ValueError where the learner has none."""
         if self.covariance_AZZ is None or self.noise_A is None or self.mlp.activation != "tanh":
-            raise ValueError("this learner deploys no uncertainty: expected --uncertainty-coef 0, or lin-* or neural-linear-*")
+            raise ValueError(
+                "this learner deploys no uncertainty: expected --uncertainty-coef 0, or lin-* or neural-linear-*"
+            )
         hidden = contexts_BF
         for weight, bias in self.mlp.layers[:-1]:
             hidden = np.tanh(hidden @ weight + bias)

@@ -149,9 +149,7 @@ def _model_of(table: RewardTable) -> dict[str, Plain]:
     return {name: table.about[name] for name in ("fingerprint", "model") if name in table.about}
 
 
-def _bandit(
-    command: Train, source: Source, judged: Source, scaler: Scaler, deployment: Deployment, run: Run
-) -> Router:
+def _bandit(command: Train, source: Source, judged: Source, scaler: Scaler, deployment: Deployment, run: Run) -> Router:
     bandit = BANDITS[command.learner](source.actions, len(scaler.mean_F), settings_of(command))
     schedule = BanditSchedule(
         command.iterations,

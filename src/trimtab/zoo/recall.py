@@ -21,9 +21,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trimtab.lm.training import Fit, Metrics, fit
 from trimtab.zoo.models import initialise, save
 from trimtab.zoo.recall_text import (
-    IDS,
     BEGIN,
     END,
+    IDS,
     PAD,
     VOCABULARY,
     Kind,
@@ -91,7 +91,7 @@ class _Steps(Dataset[tuple[Tensor, Tensor]]):
 def batches(recipe: RecallRecipe, start: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
     """``documents`` of every step from ``start``, in order, made ahead by ``workers`` processes (0: none)."""
     steps: Any = range(start, recipe.fit.steps)  # a sampler is any iterable of indices
-    ahead = {"prefetch_factor": 8, "multiprocessing_context": "spawn"} if workers else {}
+    ahead: dict[str, Any] = {"prefetch_factor": 8, "multiprocessing_context": "spawn"} if workers else {}
     yield from DataLoader(_Steps(recipe), batch_size=None, sampler=steps, num_workers=workers, **ahead)
 
 

@@ -20,22 +20,28 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text."""
+    return tuple(text.split())
+
+
 PAD, BEGIN, END, UNKNOWN = "<pad>", "<begin>", "<end>", "<unknown>"
 MARKS = ("facts", "note", "let", "ask", "task", "do", ":", ".")
-KEYS = tuple(
+KEYS = words(
     "acorn alder anchor ant apple arrow ash badger barley basin bat beacon bear beaver beech bell birch bison boar bolt "
     "bow bridge brook bucket candle canoe cedar chalk cherry chisel clam clover coal cobra comet copper coral cow crab "
     "crane cricket crow cup dagger daisy deer dove drum duck eagle eel elk elm falcon fern ferry fig finch flint flute "
     "fox frog gate goat goose grape gull hammer harp hawk hazel heron horse iris iron ivy jade jay kettle kite ladder "
     "lake lamp lark lemon lily lion lizard lock loom lynx maple mill mint mole moon moose moth mouse oak olive onyx "
     "orchid otter owl oyster pearl pine plum pony quail rabbit raven reed robin rose sage seal shell swan thyme tiger "
-    "tulip walnut".split()
+    "tulip walnut"
 )
 VALUES = tuple(str(number) for number in range(10, 100))
-FILLER = tuple(
+FILLER = words(
     "a about after again all also always and any as at away back before being between both but by could down each even "
     "ever far few for from had have here how in into it just like made many more most much never of often on only or "
-    "other out over said so some still such than that the then".split()
+    "other out over said so some still such than that the then"
 )
 VOCABULARY = (PAD, BEGIN, END, UNKNOWN, *MARKS, *KEYS, *VALUES, *FILLER)
 IDS = {word: number for number, word in enumerate(VOCABULARY)}

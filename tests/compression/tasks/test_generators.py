@@ -46,7 +46,7 @@ def test_a_needle_lies_where_it_was_put() -> None:
         for depth in (0.0, 0.5, 1.0)
     ]
     assert places[0] < 0.05 < places[1] < places[2]
-    with pytest.raises(ValueError, match="0 .start. to 1"):
+    with pytest.raises(ValueError, match=r"0 .start. to 1"):
         ruler.generate("niah_single", tokenizer, 1000, 0, 0, depth=2)
 
 
@@ -119,5 +119,5 @@ def test_the_same_tokens_in_two_parts_are_refused() -> None:
     prompt = tokenized(task, tokenizer)
     renamed = Prompt("other", prompt.token_ids)
     refuse_overlap(train=[prompt, renamed], held_out=[SMALL.prompt(0, 0)])
-    with pytest.raises(ValueError, match="other of held_out is ruler/qa.* of train"):
+    with pytest.raises(ValueError, match=r"other of held_out is ruler/qa.* of train"):
         refuse_overlap(train=[prompt], held_out=[renamed])

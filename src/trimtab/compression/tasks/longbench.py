@@ -33,7 +33,10 @@ class Dataset:
     newline_stops: bool = False
 
 
-_QA = "Read the text and answer the question with a short phrase and nothing else.\n\nText: {context}\n\nQuestion: {input}\nAnswer:"
+_QA = (
+    "Read the text and answer the question with a short phrase and nothing else.\n\nText: {context}\n\n"
+    "Question: {input}\nAnswer:"
+)
 _PASSAGES = (
     "Answer the question from the passages below, with a short phrase and nothing else.\n\n{context}\n\n"
     "Question: {input}\nAnswer:"
@@ -89,7 +92,8 @@ DATASETS: dict[str, Dataset] = {
         32,
     ),
     "passage_retrieval_en": Dataset(
-        "Which paragraph does the abstract summarise? Answer as in: Paragraph 3.\n\n{context}\n\nAbstract: {input}\nAnswer:",
+        "Which paragraph does the abstract summarise? Answer as in: Paragraph 3.\n\n{context}\n\nAbstract: {input}\n"
+        "Answer:",
         "retrieval",
         32,
     ),

@@ -10,25 +10,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from trimtab.compression.tasks.text import TextTask
+from trimtab.zoo.recall_text import words
 
-_NOUNS = (
+_NOUNS = words(
     "boat baker bridge candle castle doctor farmer forest garden harbor hill island ladder lantern market meadow miller "
     "mountain orchard painter pilot river sailor stable stone street teacher tower valley village window winter"
-).split()
-_ADJECTIVES = "quiet old bright narrow gentle distant early heavy busy silver wooden empty green pale".split()
-_VERBS = "watched passed remembered painted followed reached found praised measured visited crossed guarded".split()
+)
+_ADJECTIVES = words("quiet old bright narrow gentle distant early heavy busy silver wooden empty green pale")
+_VERBS = words("watched passed remembered painted followed reached found praised measured visited crossed guarded")
 _OPENINGS = ("In the morning", "Some days later", "Before noon", "As always", "By the evening", "That year", "Often")
-_NAMES = (
+_NAMES = words(
     "Alma Boris Clara Dario Edith Felix Greta Hugo Irene Jonas Karin Leo Mara Nils Olga Pablo Rosa Sven Tilda Viktor"
-).split()
-_TRADES = "baker carpenter painter teacher pilot doctor gardener miller sailor weaver printer mason".split()
-_TOWNS = "Arden Belford Corwen Dunmore Elsing Farley Garth Holme Inver Kelso Lydd Marlow".split()
+)
+_TRADES = words("baker carpenter painter teacher pilot doctor gardener miller sailor weaver printer mason")
+_TOWNS = words("Arden Belford Corwen Dunmore Elsing Farley Garth Holme Inver Kelso Lydd Marlow")
 
 
 def _pick(random: np.random.Generator, words: tuple[str, ...] | list[str]) -> str:
@@ -109,7 +111,7 @@ def variable_tracking(random: np.random.Generator) -> Draft:
     chain, other = names[:5], names[5:8]
     value, decoy = _number(random), _number(random)
     needles = [f"VAR {chain[0]} = {value}."]
-    needles += [f"VAR {new} = VAR {old}." for old, new in zip(chain, chain[1:], strict=False)]
+    needles += [f"VAR {new} = VAR {old}." for old, new in pairwise(chain)]
     needles += [f"VAR {other[0]} = {decoy}.", f"VAR {other[1]} = VAR {other[0]}."]
     opening = "Variables are assigned in the text below. Follow them."
     return Draft(opening, tuple(needles), f"Which variables have the value {value}? Name all five.", tuple(chain))
