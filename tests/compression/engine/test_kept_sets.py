@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from compression import tiny_models as tiny
 
+from compression import tiny_models as tiny
 from trimtab.compression.actions import menu
 from trimtab.compression.engine.compressor import compress
 from trimtab.compression.engine.kept_sets import distinct_sets
 from trimtab.compression.engine.prefill import prefill
-from trimtab.compression.scoring import ScoreSettings, score
 from trimtab.compression.prompts import Prompt
+from trimtab.compression.scoring import ScoreSettings, score
 
 BUDGETS = (16, 40)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from compression import tiny_models as tiny
 
+from compression import tiny_models as tiny
 from trimtab.compression.actions import menu
 from trimtab.compression.engine.cache import cache_bytes
 from trimtab.compression.engine.compressor import compress
