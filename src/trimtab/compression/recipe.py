@@ -1,4 +1,4 @@
-"""Which commands does the compression room have? ``trimtab compression <verb>``: tabulate, train, evaluate.
+"""Which commands does the compression room have? ``trimtab compression <verb>``: tabulate, train, evaluate, generate, bench.
 
 Light to import: whatever needs torch is imported by ``run``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimtab.compression import train_recipe
+from trimtab.compression import train_recipe, use_recipe
 
 
 @dataclass(frozen=True)
@@ -43,4 +43,4 @@ class Tabulate:
 
 
 RECIPES: dict[str, dict[str, object]] = {**train_recipe.RECIPES}
-VERBS: dict[str, type] = {"tabulate": Tabulate, **train_recipe.VERBS}
+VERBS: dict[str, type] = {"tabulate": Tabulate, **train_recipe.VERBS, **use_recipe.VERBS}

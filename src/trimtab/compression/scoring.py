@@ -82,8 +82,7 @@ def score(
     """Every measure of every action at every budget (tokens per KV head, averaged over layers), from one prefill.
 
     ``also``: curves to score that no action needs (features do). ``texts``: also let each compressed cache answer freely,
-    and compare the texts. Raises ValueError as ``prefill`` and ``Prefilled.kept``, and for no
-    action or no budget.
+    and compare the texts. Raises ValueError as ``prefill`` and ``Prefilled.kept``, and where there is no action or budget.
     """
     read = prefill(model, prompt.token_ids, [*(action.method.weights for action in actions), *also])
     return score_read(model, read, prompt, actions, budgets, settings, texts=texts)

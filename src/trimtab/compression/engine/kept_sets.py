@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -58,30 +58,34 @@ def distinct_sets(read: Prefilled, methods: Sequence[Method], budgets: Sequence[
 
 
 def _kept(read: Prefilled, layer: int, methods: Sequence[Method], budgets: Sequence[int]) -> Tensor:
-    """Booleans [A * B, G, N] of a layer."""
-    groups = read.keys[layer].shape[0]
-    kept_ABGN = torch.ones(len(methods), len(budgets), groups, read.tokens, dtype=torch.bool)
-    seen: dict[tuple[int, Method], Tensor] = {}
-    for place, budget in enumerate(budgets):
-        if budget >= read.tokens:
-            continue
-        for row, method in enumerate(methods):
-            key = (place, method)
-            if key not in seen:
-                seen[key] = _kept_by(read, layer, method, budget)
-            kept_ABGN[row, place] = seen[key]
-    return kept_ABGN.flatten(0, 1).to(read.keys[layer].device)
+    """Booleans [A * B, G, N] of a layer. Methods that differ in their weights only are chosen for together."""
+    keys = read.keys[layer]
+    shape = (len(methods), len(budgets), keys.shape[0], read.tokens)
+    kept_ABGN = torch.ones(shape, dtype=torch.bool, device=keys.device)
+    alike: dict[Method, list[int]] = {}
+    for row, method in enumerate(methods):
+        alike.setdefault(replace(method, weights=Newest()), []).append(row)
+    for rows in alike.values():
+        scores_RGN = torch.stack([_scores(read, layer, methods[row]) for row in rows])
+        for place, budget in enumerate(budgets):
+            if budget < read.tokens:
+                kept_ABGN[rows, place] = _kept_by(read, layer, methods[rows[0]], budget, scores_RGN)
+    return kept_ABGN.flatten(0, 1)
 
 
-def _kept_by(read: Prefilled, layer: int, method: Method, budget: int) -> Tensor:
+def _scores(read: Prefilled, layer: int, method: Method) -> Tensor:
+    """A layer's scores [G, N] under a method's weights."""
+    keys = read.keys[layer]
+    if isinstance(method.weights, Newest):
+        return newest_scores(1, keys.shape[0], read.tokens, keys.device)[0]
+    return read.scores_LCGN[layer][read.scores[method.weights]]
+
+
+def _kept_by(read: Prefilled, layer: int, method: Method, budget: int, scores_RGN: Tensor) -> Tensor:
+    """What ``method`` keeps [R, G, N] under R scores."""
     recent = method.recent_tokens(budget)
     protected = method.sinks + recent
     tokens = split(method.layers, budget, len(read.keys), protected=protected, available=read.tokens)[layer]
-    keys = read.keys[layer]
-    if isinstance(method.weights, Newest):
-        scores_GN = newest_scores(1, keys.shape[0], read.tokens, keys.device)[0]
-    else:
-        scores_GN = read.scores_LCGN[layer][read.scores[method.weights]]
-    ready_GN = prepared(scores_GN[None], method, recent)[0]
-    best = ready_GN.topk(tokens, dim=-1, sorted=False).indices
-    return torch.zeros_like(ready_GN, dtype=torch.bool).scatter_(1, best, True)
+    ready_RGN = prepared(scores_RGN, method, recent)
+    best = ready_RGN.topk(tokens, dim=-1, sorted=False).indices
+    return torch.zeros_like(ready_RGN, dtype=torch.bool).scatter_(-1, best, True)
