@@ -17,12 +17,11 @@ import numpy as np
 from trimtab.checkpoints import Checkpoint
 from trimtab.compression.actions import parse
 from trimtab.compression.engine.weights import Curve
-from trimtab.compression.learners import scores_of
+from trimtab.compression.learners import Centred
 from trimtab.compression.router import Router, Scaler, Scores
 from trimtab.compression.sources import Played, Source
 from trimtab.console import print_update
 from trimtab.plain import Plain
-from trimtab.policies.bandit import Bandit
 from trimtab.policies.networks import single_thread, under
 from trimtab.runs import Run
 from trimtab.tracking import Jsonl
@@ -85,7 +84,7 @@ class BanditTraining:
 
     def __init__(
         self,
-        bandit: Bandit[str],
+        bandit: Centred,
         source: Source,
         judged: Source,
         scaler: Scaler,
@@ -106,7 +105,7 @@ class BanditTraining:
 
     def router(self) -> Router:
         """The policy as it is."""
-        return self.deployment.router(self.source.actions, self.scaler, scores_of(self.bandit))
+        return self.deployment.router(self.source.actions, self.scaler, self.bandit.scores())
 
     def train(self) -> Router:
         """Go on to the last iteration; the best policy of those judged."""
@@ -126,7 +125,7 @@ class BanditTraining:
         rows = self._generator.integers(self.source.count, size=self.schedule.episodes_per_update).tolist()
         played = self.source.play(rows, lambda features: self.bandit.choose(self.scaler(features)))
         contexts = self.scaler(played.features_BF)
-        foretold = self.bandit.mlp().scores(contexts)[np.arange(len(rows)), played.columns_B]
+        foretold = self.bandit.scores().means(contexts)[np.arange(len(rows)), played.columns_B]
         self.bandit.observe(contexts, played.columns_B, played.rewards_B)
         self.iteration += 1
         metrics = {

@@ -6,14 +6,15 @@ Bandits see the reward of the action they took; ``ridge`` and ``mlp`` see every 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from trimtab.compression.regression import Perceptron, Ridge
 from trimtab.compression.router import Scores
+from trimtab.plain import Plain
 from trimtab.policies.bandit import Bandit
 from trimtab.policies.linear import LinearThompson, LinUCB, LinUCBBandit, ThompsonBandit
 from trimtab.policies.neural_linear import NeuralLinear, NeuralLinearBandit
@@ -120,3 +121,45 @@ def scores_of(bandit: Bandit[str]) -> Scores:
         posterior = bandit.posterior
         return Scores(bandit.mlp(), posterior.covariance_AZZ.copy(), np.sqrt(posterior.b_A / posterior.a_A))
     return Scores(bandit.mlp())
+
+
+class Centred:
+    """A bandit that is told rewards as differences from the mean of the first update's.
+
+    Ridge regressions start from 0: where all rewards lie well above that, whatever was tried first looks better than all
+    that was not, and little else is tried. Around their mean, what was never tried is expected to be like the rest.
+    """
+
+    def __init__(self, bandit: Bandit[str]) -> None:
+        self.bandit = bandit
+        self.centre: float | None = None
+
+    def choose(self, contexts_BF: np.ndarray) -> np.ndarray:
+        """Columns [B], as exploration wants them."""
+        return self.bandit.choose(contexts_BF)
+
+    def observe(self, contexts_BF: np.ndarray, columns_B: np.ndarray, rewards_B: np.ndarray) -> None:
+        """Learn from what the chosen columns brought."""
+        if self.centre is None:
+            self.centre = float(rewards_B.mean())
+        self.bandit.observe(contexts_BF, columns_B, rewards_B - self.centre)
+
+    def scores(self) -> Scores:
+        """What would be deployed, in units of reward."""
+        scores = scores_of(self.bandit)
+        weight, bias = scores.mlp.layers[-1]
+        moved = (weight, (bias + (self.centre or 0.0)).astype(np.float32))
+        return replace(scores, mlp=replace(scores.mlp, layers=(*scores.mlp.layers[:-1], moved)))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All that was learned."""
+        return self.bandit.arrays()
+
+    def state(self) -> dict[str, Plain]:
+        """What a checkpoint needs besides."""
+        return {"bandit": self.bandit.state(), "centre": self.centre}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        """Go on from what the two above gave."""
+        self.bandit.restore(arrays, state["bandit"])
+        self.centre = state["centre"]

@@ -17,7 +17,7 @@ from trimtab.compression.actions import menu
 from trimtab.compression.bandit_training import BanditSchedule, BanditTraining, Deployment
 from trimtab.compression.features import PromptFeatures
 from trimtab.compression.judging import Split, announce, judged, settle
-from trimtab.compression.learners import BANDITS, FULL_INFORMATION, LearnerSettings
+from trimtab.compression.learners import BANDITS, FULL_INFORMATION, Centred, LearnerSettings
 from trimtab.compression.model_names import load
 from trimtab.compression.prompt_sets import named, rows_by_part
 from trimtab.compression.prompts import Prompt
@@ -150,7 +150,7 @@ def _model_of(table: RewardTable) -> dict[str, Plain]:
 
 
 def _bandit(command: Train, source: Source, judged: Source, scaler: Scaler, deployment: Deployment, run: Run) -> Router:
-    bandit = BANDITS[command.learner](source.actions, len(scaler.mean_F), settings_of(command))
+    bandit = Centred(BANDITS[command.learner](source.actions, len(scaler.mean_F), settings_of(command)))
     schedule = BanditSchedule(
         command.iterations,
         command.episodes_per_update,
