@@ -199,7 +199,7 @@ def quality_of(model: str, split: Split) -> list[dict[str, Any]]:
 def constant_control(model: str, folder: Path, budget: int, prompts: int) -> Contest:
     """Questions of one length, announced at one place: there is nothing to choose by."""
     table = table_of(model, CONSTANT, prompts, [budget], 1, folder)
-    return at_budget(Split.of(table, 0.0, 0.5), "fidelity", budget, "structural+hidden")
+    return at_budget(Split.of(table, 0.1, 0.5), "fidelity", budget, "structural+hidden")
 
 
 def measure(command: Benchmark, number: int, model: str) -> Measured:

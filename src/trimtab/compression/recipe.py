@@ -1,4 +1,4 @@
-"""Which commands does the compression room have? ``trimtab compression <verb>``: tabulate, train, evaluate, generate, bench.
+"""Which commands has the compression room? ``trimtab compression <verb>``: tabulate, train, evaluate, generate, bench.
 
 Light to import: whatever needs torch is imported by ``run``.
 """
