@@ -1,4 +1,4 @@
-"""The language of recall: what is known is known, documents depend on seed and step alone, and the shipped models recall."""
+"""The language of recall: what is known is known, documents depend on seed and step alone, shipped models recall."""
 
 from __future__ import annotations
 
