@@ -38,5 +38,5 @@ def test_bench_writes_its_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str
     line = ["compression", "bench", "--tokens", "200", "--budget-tokens", "64", "--menu", "u5b", "--decode-tokens", "2"]
     assert cli.run([*line, "--repeats", "1", "--json", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
-    assert [row["method"] for row in rows][0] == "full cache"
+    assert rows[0]["method"] == "full cache"
     assert all(row["cache_bytes"] * 200 == rows[0]["cache_bytes"] * 64 for row in rows[1:])
