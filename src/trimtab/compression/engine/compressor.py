@@ -277,7 +277,8 @@ class Compression:
             self._drop(layer, index, module, self._weighed(layer, index), layer.budget, layer.recent, valid_BN)
             layer.asked = None
         if index == self._layers[-1]:
-            align([cache.layers[each] for each in self._layers])
+            kept = (cache.layers[each] for each in self._layers)
+            align([one for one in kept if isinstance(one, KeptLayer)])
 
     def _collect(self, layer: KeptLayer, module: Any, kwargs: Mapping[str, Any], hidden: Tensor, count: int) -> None:
         """Add the last ``count`` queries to those that the next compression while decoding asks."""
