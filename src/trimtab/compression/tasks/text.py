@@ -55,6 +55,13 @@ def truncate_middle(ids: Sequence[int], max_tokens: int | None) -> list[int]:
     return [*ids[: max_tokens - half], *ids[-half:]]
 
 
+def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """What the tokenizer puts before and behind a text of its own accord."""
+    bare, whole = (list(tokenizer("a", add_special_tokens=special)["input_ids"]) for special in (False, True))
+    start = next(at for at in range(len(whole)) if whole[at : at + len(bare)] == bare)
+    return whole[:start], whole[start + len(bare) :]
+
+
 def tokenized(task: TextTask, tokenizer: PreTrainedTokenizerBase, max_tokens: int | None = None) -> Prompt:
     """The task as a prompt of at most ``max_tokens`` tokens, before the chat template (where the task takes one)."""
     plain: Any = tokenizer
@@ -63,5 +70,6 @@ def tokenized(task: TextTask, tokenizer: PreTrainedTokenizerBase, max_tokens: in
         messages = [{"role": "user", "content": plain.decode(ids)}]
         ids = plain.apply_chat_template(messages, add_generation_prompt=True, return_dict=False)
     else:
-        ids = plain.build_inputs_with_special_tokens(list(ids))
+        before, after = _special_tokens(plain)
+        ids = [*before, *ids, *after]
     return Prompt(task.name, tuple(map(int, ids)), references=task.references, group=task.task)
