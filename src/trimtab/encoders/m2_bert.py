@@ -71,8 +71,10 @@ class _Positions(nn.Module):
     def __init__(self, features: int, length: int) -> None:
         super().__init__()
         bands = (features - 1) // 2
-        time = torch.linspace(0, 1, length)[None, :, None]
-        angle = 2 * math.pi * torch.arange(length)[None, :, None] / length * torch.linspace(1e-4, bands - 1, bands)
+        device = torch.get_default_device()
+        time = torch.linspace(0, 1, length, device=device)[None, :, None]
+        waves = torch.linspace(1e-4, bands - 1, bands, device=device)
+        angle = 2 * math.pi * torch.arange(length, device=device)[None, :, None] / length * waves
         self.z = nn.Parameter(torch.cat((time, angle.cos(), -angle.sin()), dim=-1))
         self.register_buffer("t", time)
 
