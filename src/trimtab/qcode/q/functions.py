@@ -6,8 +6,6 @@ Each has ``t`` (its type number), ``rank`` and ``call(args)``; ``apply.call(f, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
 from trimtab.qcode.q.values import Func, Q
 
 ITERATORS = {"'": 106, "/": 107, "\\": 108, "':": 109, "/:": 110, "\\:": 111}
@@ -31,17 +29,22 @@ class Prim(Func):
 
 
 class Lambda(Func):
-    """A lambda: its source text with braces, names of parameters, the compiled body and the namespace it was made in."""
+    """A lambda: its source with braces, parameters, names of local variables, statements as parse trees, namespace.
 
-    __slots__ = ("code", "params", "rank", "source", "space", "t")
+    ``run`` takes the list of arguments; the compiler sets it at the first call.
+    """
 
-    def __init__(self, source: str, params: list[str], code: Any, space: str) -> None:
+    __slots__ = ("body", "names", "params", "rank", "run", "source", "space", "t")
+
+    def __init__(self, source: str, params: list[str], names: list[str], body: list[Q], space: str) -> None:
         self.t = 100
         self.source = source
         self.params = params
+        self.names = names
+        self.body = body
         self.rank = max(1, len(params))
-        self.code = code
         self.space = space
+        self.run: Callable[[list[Q]], Q] | None = None
 
     def __repr__(self) -> str:
         return self.source
