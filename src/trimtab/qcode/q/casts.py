@@ -156,7 +156,7 @@ def to_symbols(y: Q) -> Q:
 
 def parse(t: int, y: Q) -> Q:
     """Texts to values of a type (tok); the type's null where a text is none."""
-    if t == CHAR and (is_string(y) or type(y) is Atom and y.t == CHAR):
+    if t == CHAR and (is_string(y) or (type(y) is Atom and y.t == CHAR)):
         return y
     if is_string(y) or (type(y) is Atom and y.t == CHAR):
         return _tok(t, text_of(y))
@@ -248,9 +248,8 @@ def cast_array(source: int, t: int, a: Any) -> Any:
         return empty(t).a
     if t == BOOL:
         return _to_bool(source, a)
-    if source in _UNITS or source == MONTH:
-        if t in _UNITS or t == MONTH:
-            return _between(source, t, a)
+    if (source in _UNITS or source == MONTH) and (t in _UNITS or t == MONTH):
+        return _between(source, t, a)
     if t in FLOATS:
         return _to_float(source, t, a)
     if source in FLOATS:
@@ -396,4 +395,16 @@ def chars_of(c: str) -> Q:
     return char(c) if len(c) == 1 else vec(CHAR, c.encode("utf-8", "surrogateescape"))
 
 
-__all__ = ["PARTS", "TYPE_NAMES", "cast", "cast_array", "cast_raw", "chars_of", "dollar", "objects", "pad", "parse", "part"]
+__all__ = [
+    "PARTS",
+    "TYPE_NAMES",
+    "cast",
+    "cast_array",
+    "cast_raw",
+    "chars_of",
+    "dollar",
+    "objects",
+    "pad",
+    "parse",
+    "part",
+]

@@ -104,9 +104,7 @@ def _aligned_columns(columns: list[list[str]], n: int) -> list[str]:
 def _titled(x: Table, rows: int, cols: int) -> list[str]:
     """A table with its header: columns of cells under their names, all of one width."""
     head = _head(x, rows)
-    columns = [
-        _padded([name, *cells(c, cols)]) for name, c in zip(head.names, head.cols, strict=True)
-    ]
+    columns = [_padded([name, *cells(c, cols)]) for name, c in zip(head.names, head.cols, strict=True)]
     return _aligned_columns(columns, len(head) + 1)
 
 

@@ -86,7 +86,7 @@ def float_text(v: float, real: bool = False) -> str:
 
 def bare(t: int, v: Any) -> str:
     """An item as ``string`` gives it and as cells of tables show it: no suffix, nothing for nulls."""
-    if t == LONG or t == INT or t == SHORT:
+    if t in (LONG, INT, SHORT):
         if v == NULLS[t]:
             return ""
         top = INFINITIES[t]
@@ -125,7 +125,7 @@ def _item(t: int, v: Any) -> str:
     """An item as vectors show it: nulls in full, no suffix that the whole vector shares."""
     if t in INTEGERS and t < 12:
         return bare(t, v) or "0N"
-    if t == FLOAT or t == REAL:
+    if t in (FLOAT, REAL):
         return float_text(v, t == REAL)
     if t >= 12:
         return _temporal(t, v, "0N" if t == MONTH else "0N" + CHARS[t])
