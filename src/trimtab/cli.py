@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 
 ROOMS: dict[str, tuple[str, str]] = {
     "speculation": ("trimtab.speculation.recipe", "faster decoding: draft trees chosen by a learned policy"),
+    "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter, a sandbox, rewards by execution"),
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }
 

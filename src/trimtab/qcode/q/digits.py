@@ -1,4 +1,4 @@
-"""How is a value split into parts, and put together again? ``vs`` and ``sv``: texts, symbols, digits in a base, bytes, bits."""
+"""How is a value split into parts and put together again? ``vs``, ``sv``: texts, symbols, digits, bytes, bits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What does q's console print for a value? Lists by line, matrices, dictionaries and tables in aligned columns, cut to ``\\c``."""
+"""What does q's console print for a value? Lists, matrices, dictionaries, tables in columns, cut to ``\\c``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does q write one value in one line? Atoms bare (``string``) and with their suffix, vectors, and the form of ``-3!``."""
+"""How does q write one value in one line? Atoms with and without suffix, vectors, and the form of ``-3!``."""
 
 from __future__ import annotations
 
