@@ -169,9 +169,9 @@ def parse(t: int, y: Q) -> Q:
         return to_symbols(y)
     if abs(qtype(y)) == t and t:
         return y
-    if qtype(y) == -SYM:
+    if type(y) is str:
         return _tok(t, y)
-    if qtype(y) == SYM:
+    if type(y) is Vec and y.t == SYM:
         return vec(t, [tok.tok(t, v) for v in y.a])
     return over(lambda v: parse(t, v), y)
 

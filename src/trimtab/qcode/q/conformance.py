@@ -45,10 +45,11 @@ def read_rows(path: Path) -> list[Row]:
     for number, line in enumerate(path.read_text().splitlines(), 1):
         try:
             row: Row = json.loads(line)
-            row["page"], row["input"], row["testable"]
+            if not {"page", "input", "expected", "testable", "compare"} <= row.keys():
+                raise KeyError("a field is missing")
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path}:{number}: expected a JSON object with page, input, expected and testable; {error!r}"
+                f"{path}:{number}: expected a JSON object with page, input, expected, testable and compare; {error!r}"
             ) from None
         rows.append(row)
     return rows

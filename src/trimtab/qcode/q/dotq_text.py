@@ -11,7 +11,6 @@ from collections.abc import Callable
 from trimtab.qcode.q import calendar, display, formats
 from trimtab.qcode.q.casts import cast_raw, over
 from trimtab.qcode.q.errors import QError
-from trimtab.qcode.q.lists import as_list, keyed
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import PRIMS, function
 from trimtab.qcode.q.values import (
@@ -185,7 +184,7 @@ def identifier(x: Q) -> Q:
         return syms([_valid(v) for v in x.a])
     if type(x) is Table:
         return Table(_distinct(x.names), x.cols)
-    if keyed(x):
+    if type(x) is Dict and type(x.k) is Table and type(x.v) is Table:
         names = _distinct([*x.k.names, *x.v.names])
         n = len(x.k.names)
         return Dict(Table(names[:n], x.k.cols), Table(names[n:], x.v.cols))
@@ -216,5 +215,3 @@ def ty(x: Q) -> Q:
     letter = "s" if 20 <= t < 77 else CHARS[t] if t < 20 else " "
     return Atom(CHAR, ord(letter))
 
-
-__all__ = ["ALPHANUMERIC", "BASE36", "BASE64", "as_list"]
