@@ -214,4 +214,3 @@ def ty(x: Q) -> Q:
         return Atom(CHAR, ord(CHARS[t].upper() if 0 < t < 20 else " "))
     letter = "s" if 20 <= t < 77 else CHARS[t] if t < 20 else " "
     return Atom(CHAR, ord(letter))
-

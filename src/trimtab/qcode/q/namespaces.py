@@ -32,8 +32,51 @@ from trimtab.qcode.q.values import (
 )
 from trimtab.qcode.q.variables import SPECIAL, lookup
 
-RESERVED = """abs acos asin atan avg bin binr cor cos cov delete dev div do enlist exec exit exp getenv hopen if in insert
-last like log max min prd select setenv sin sqrt ss sum tan update var wavg while within wsum xexp""".split()
+RESERVED = [
+    "abs",
+    "acos",
+    "asin",
+    "atan",
+    "avg",
+    "bin",
+    "binr",
+    "cor",
+    "cos",
+    "cov",
+    "delete",
+    "dev",
+    "div",
+    "do",
+    "enlist",
+    "exec",
+    "exit",
+    "exp",
+    "getenv",
+    "hopen",
+    "if",
+    "in",
+    "insert",
+    "last",
+    "like",
+    "log",
+    "max",
+    "min",
+    "prd",
+    "select",
+    "setenv",
+    "sin",
+    "sqrt",
+    "ss",
+    "sum",
+    "tan",
+    "update",
+    "var",
+    "wavg",
+    "while",
+    "within",
+    "wsum",
+    "xexp",
+]
 _RELEASE = 7580  # 2020.10.02
 
 
@@ -178,7 +221,7 @@ def collected_all(x: Q) -> Q:
 
 
 def _memory() -> Q:
-    names = "used heap peak wmax mmap mphy syms symw".split()
+    names = ["used", "heap", "peak", "wmax", "mmap", "mphy", "syms", "symw"]
     return Dict(syms(names), longs([371_376, 67_108_864, 67_108_864, 0, 0, 8_589_934_592, 690, 37_436]))
 
 
@@ -281,6 +324,3 @@ def logical_lines(x: Q) -> Q:
             starts.append(number)
             texts.append(data)
     return Vec(0, [collect(starts), Vec(0, [chars(t) for t in texts])])
-
-
-

@@ -8,7 +8,7 @@ from typing import Any
 
 from trimtab.qcode.q.errors import QError, Unsupported
 from trimtab.qcode.q.patterns import data_of
-from trimtab.qcode.q.registry import PRIMS, monad
+from trimtab.qcode.q.registry import monad
 from trimtab.qcode.q.state import State, current
 from trimtab.qcode.q.values import (
     DATE,
@@ -22,7 +22,6 @@ from trimtab.qcode.q.values import (
     TIMESTAMP,
     Atom,
     Q,
-    chars,
     is_func,
     longs,
     syms,
@@ -223,7 +222,28 @@ def _enter() -> None:
     }
     for letter, value in constants.items():
         SPECIAL[".z." + letter] = lambda _, value=value: value
-    for name in "pi ph pg ps pc po pp pw ts exit ac bm vs zd ws wo wc pd pq pm".split():
+    for name in [
+        "pi",
+        "ph",
+        "pg",
+        "ps",
+        "pc",
+        "po",
+        "pp",
+        "pw",
+        "ts",
+        "exit",
+        "ac",
+        "bm",
+        "vs",
+        "zd",
+        "ws",
+        "wo",
+        "wc",
+        "pd",
+        "pq",
+        "pm",
+    ]:
         SPECIAL[".z." + name] = _undefined(".z." + name)
 
 
