@@ -31,6 +31,8 @@ from trimtab.qcode.q.values import (
 )
 
 TOLERANCE = 2.0**-43
+MOMENTS, CLOCKS = frozenset((12, 15)), frozenset((16, 17, 18, 19))
+"""Types with a date and a time of day, and those with a time of day alone."""
 Operation = Callable[[Any, Any], Any]
 
 
@@ -95,6 +97,10 @@ def compare(name: str, x: Q, y: Q) -> Q:
         out = np.fromiter((op(i, j) for i, j in zip(a.tolist(), b.tolist(), strict=True)), dtype=bool, count=len(a))
         return result(1, out if shaped else out[0], shaped)
     t = meet(COMMON, tx, ty)
+    if tx != ty and t in CLOCKS and (tx in MOMENTS or ty in MOMENTS):
+        from trimtab.qcode.q.casts import cast
+
+        return compare(name, cast(t, x) if tx in MOMENTS else x, cast(t, y) if ty in MOMENTS else y)
     if tx == ty and t not in FLOATS:
         return result(1, _PLAIN[name](raw_of(x), raw_of(y)), shaped)
     a, b = convert(raw_of(x), tx, t), convert(raw_of(y), ty, t)
@@ -108,7 +114,7 @@ def _enter(name: str) -> None:
     def f(x: Q, y: Q) -> Q:
         return compare(name, x, y)
 
-    dyad(name)(f)
+    dyad(name, {"<>": "~=", "<=": "~>", ">=": "~<"}.get(name, ""))(f)
 
 
 for _name in _PLAIN:

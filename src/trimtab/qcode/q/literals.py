@@ -85,9 +85,7 @@ def _unescaped(m: re.Match[bytes]) -> bytes:
     octal, letter = m.groups()
     if octal:
         return bytes((int(octal, 8) & 255,))
-    if letter not in _SIMPLE:
-        raise QError(m.group().decode("utf-8", "replace"))
-    return _SIMPLE[letter]
+    return _SIMPLE.get(letter, letter)
 
 
 def numeral(texts: list[str]) -> Q:

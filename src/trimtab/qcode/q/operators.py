@@ -314,7 +314,7 @@ def value(x: Q) -> Q:
         return _structure(x)
     if type(x) is Vec and len(x):
         head, *rest = items(x)
-        if is_string(head):
+        if is_string(head) or (type(head) is Atom and head.t == CHAR):
             head = run_text(text_of(head))
         elif type(head) is str:
             head = variables.lookup(current(), head)
@@ -357,7 +357,16 @@ monad("reval")(eval_)
 @monad("parse")
 def parse(x: Q) -> Q:
     """The parse tree of a text."""
-    return parse_tree(text_of(x), current().space)
+    return untyped(parse_tree(text_of(x), current().space))
+
+
+def untyped(tree: Q) -> Q:
+    """A parse tree as plain lists."""
+    if isinstance(tree, Vec) and tree.t == 0:
+        return Vec(0, [untyped(v) for v in tree.a])
+    if type(tree) is Dict:
+        return Dict(tree.k, untyped(tree.v))
+    return tree
 
 
 @monad("key", "!:")
@@ -392,7 +401,8 @@ def _key_of_name(x: str) -> Q:
         return syms(["", *[n for n in PRIMS if n[0].isalpha()]])
     full = variables.full_name(x, state.space)
     if full in state.names:
-        return full
+        found = variables.lookup(state, x)
+        return found.k if type(found) is Dict else full
     members = variables.namespace(state, full)
     return members.k if members is not None else EMPTY
 

@@ -120,7 +120,7 @@ class Parser:
             return ELIDED
         kind, text, _, _ = self.tokens[self.i]
         following = self.tokens[self.i + 1]
-        if kind == "op" and text == ":" and following.kind not in ("[", ")", "adverb"):
+        if kind == "op" and text == ":" and following.kind not in ("[", ")", "]", ";", "adverb", "end"):
             self.i += 1
             return tree(PRIMS[":"], self.expression())
         if kind == "adverb" and text == "'" and following.kind not in ("[", ")", "]", ";", "adverb"):

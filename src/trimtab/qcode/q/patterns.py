@@ -113,6 +113,8 @@ def _matches(data: bytes, pattern: Q) -> list[re.Match[bytes]]:
 @function("ssr", 3)
 def ssr(x: Q, y: Q, z: Q) -> Q:
     """A string with every match of a pattern replaced, by a text or by a function of the match."""
+    if not is_string(x):
+        raise QError("type")
     data = data_of(x)
     out: list[bytes] = []
     end = 0

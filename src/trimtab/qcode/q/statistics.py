@@ -170,7 +170,7 @@ def _avg(x: Q) -> Q:
         return Dict(syms(x.names), collect([_avg(c) for c in x.cols]))
     if type(x) is Vec and x.t == 0 and x.a:
         if all(type(v) in ATOMS for v in x.a):
-            return PRIMS["%"].fns[2](PRIMS["sum"].fns[1](x), len(x))
+            return _avg(PRIMS["$"].fns[2]("float", x))
         return PRIMS["%"].fns[2](PRIMS["sum"].fns[1](x), len(x))
     return _spread(np.mean)(x)
 
@@ -340,6 +340,10 @@ def _paired(x: Q, y: Q) -> tuple[Any, Any]:
 
 def _two(name: str, op: Callable[[Any, Any], float]) -> None:
     def f(x: Q, y: Q) -> Q:
+        x, y = _values(x), _values(y)
+        if name[0] == "w" and any(type(v) is Table or (type(v) is Vec and v.t == 0 and v.a) for v in (x, y)):
+            total = PRIMS["sum"].fns[1](PRIMS["*"].fns[2](x, y))
+            return total if name == "wsum" else PRIMS["%"].fns[2](total, PRIMS["sum"].fns[1](x))
         if type(x) is Vec and x.t == 0 and x.a and type(x.a[0]) is Vec:
             return collect([f(v, y) for v in x.a])
         if type(y) is Vec and y.t == 0 and y.a and type(y.a[0]) is Vec:
@@ -410,6 +414,8 @@ def _mcount(n: int, y: Vec) -> Any:
 
 def _mavg(n: int, y: Vec) -> Q:
     a = as_floats(y)
+    if n <= 0:
+        return floats(np.full(len(a), np.nan))
     with np.errstate(all="ignore"):
         return floats(_msum(n, floats(a)).a / _mcount(n, y))
 

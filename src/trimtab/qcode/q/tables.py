@@ -113,6 +113,8 @@ def xcol(x: Q, y: Q) -> Q:
     table = unkeyed(y)
     if type(x) is Dict:
         new = dict(zip(names_of(x.k), names_of(x.v), strict=True))
+        if not set(new) <= set(table.names):
+            raise QError("length")
         names = [new.get(n, n) for n in table.names]
     else:
         first = names_of(x)

@@ -9,12 +9,13 @@ from trimtab.qcode.q.errors import QError, Unsupported
 from trimtab.qcode.q.lists import collect, items
 from trimtab.qcode.q.registry import PRIMS
 from trimtab.qcode.q.state import State
-from trimtab.qcode.q.values import NULL, SYM, Dict, Q, Table, Vec, syms
+from trimtab.qcode.q.values import NULL, SYM, Atom, Dict, Q, Table, Vec, syms
 
 TEMPLATE: dict[str, Callable[[list[Q], dict[str, Q]], Q]] = {}
 """Runs of qSQL templates with local variables; entered by qsql.py."""
 SPECIAL: dict[str, Callable[[State], Q]] = {}
 """Variables that are computed at each look, such as ``.z.p``; entered by system.py."""
+PART_NAMES = frozenset("year mm dd hh uu ss week date month time minute second timespan timestamp datetime".split())
 REFUSED = (".h.", ".p.", ".kurl.", ".m.")
 """Namespaces of real installations that are not embedded."""
 
@@ -58,7 +59,7 @@ def missing(state: State, key: str, name: str) -> Q:
     special = SPECIAL.get(name)
     if special is not None:
         return special(state)
-    if name in PRIMS:
+    if name in PRIMS and name != ".":
         return PRIMS[name]
     if name.startswith(".q.") and name[3:] in PRIMS:
         return PRIMS[name[3:]]
@@ -85,6 +86,10 @@ def descend(x: Q, path: str) -> Q:
                 x = x.col(part)
             except KeyError:
                 raise QError(part) from None
+        elif type(x) in (Vec, Atom) and part in PART_NAMES:
+            from trimtab.qcode.q import casts
+
+            x = casts.part(part, x)
         elif type(x) is Dict and type(x.k) is Vec and x.k.t == SYM and part in x.k.a.tolist():
             x = items(x.v)[x.k.a.tolist().index(part)]
         else:
