@@ -9,9 +9,62 @@ import pytest
 from trimtab.qcode.q.errors import Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
-ATOMS = ["1", "0N", "2.5", "0w", "`a", '"x"', '"abc"', "1 2 3", "`a`b", "()", "2000.01.01", "0b", "0x01", "x", "{x+y}", "t"]
-VERBS = ["+", "-", "*", "%", ",", "#", "_", "~", "=", "<", "^", "!", "?", "@", ".", "$", "&", "|", "in", "cut", "vs", "sv"]
-KEYWORDS = ["count ", "first ", "til ", "reverse ", "string ", "sum ", "flip ", "where ", "group ", "distinct ", "asc ", "neg "]
+ATOMS = [
+    "1",
+    "0N",
+    "2.5",
+    "0w",
+    "`a",
+    '"x"',
+    '"abc"',
+    "1 2 3",
+    "`a`b",
+    "()",
+    "2000.01.01",
+    "0b",
+    "0x01",
+    "x",
+    "{x+y}",
+    "t",
+]
+VERBS = [
+    "+",
+    "-",
+    "*",
+    "%",
+    ",",
+    "#",
+    "_",
+    "~",
+    "=",
+    "<",
+    "^",
+    "!",
+    "?",
+    "@",
+    ".",
+    "$",
+    "&",
+    "|",
+    "in",
+    "cut",
+    "vs",
+    "sv",
+]
+KEYWORDS = [
+    "count ",
+    "first ",
+    "til ",
+    "reverse ",
+    "string ",
+    "sum ",
+    "flip ",
+    "where ",
+    "group ",
+    "distinct ",
+    "asc ",
+    "neg ",
+]
 ITERATORS = ["'", "/", "\\", "/:", "\\:", "':"]
 
 
@@ -57,9 +110,9 @@ def survive(count: int, seed: int) -> list[str]:
 
 
 def test_two_thousand_inputs_end_in_a_value_or_a_q_error() -> None:
-    survive(2000, 1)
+    assert len(survive(2000, 1)) <= 10, "inputs that fail by a defect of the interpreter"
 
 
 @pytest.mark.slow
 def test_a_hundred_thousand_inputs_end_in_a_value_or_a_q_error() -> None:
-    survive(100_000, 2)
+    assert len(survive(100_000, 2)) <= 500, "inputs that fail by a defect of the interpreter"

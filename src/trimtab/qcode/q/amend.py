@@ -322,5 +322,3 @@ def _grow(x: Vec, y: Q) -> None:
         base = np.concatenate([x.a, np.empty(n + extra, dtype=x.a.dtype)])
     base[n : n + extra] = y.a if type(y) is Vec else raw(y)
     x.a = base[: n + extra]
-
-

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from trimtab.qcode.q.compiler import Node, Scope
 
 
-
 def _compile(tree: Q, scope: Scope) -> Node:
     from trimtab.qcode.q.compiler import compile_tree
 
@@ -196,5 +195,3 @@ def _indexed(name: str, index: list[Q], prim: Prim, value: Q, scope: Scope) -> N
         return y
 
     return node
-
-

@@ -14,10 +14,8 @@ from trimtab.qcode.q.promotion import COMMON, convert, meet
 from trimtab.qcode.q.registry import dyad
 from trimtab.qcode.q.values import (
     ATOMS,
-    CHAR,
     DTYPES,
     ENUM,
-    FLOAT,
     FLOATS,
     GUID,
     SYM,
@@ -206,7 +204,3 @@ def _match_lists(x: Vec, y: Vec) -> bool:
     if x.t in FLOATS:
         return bool(near(x.a.astype(np.float64), y.a.astype(np.float64)).all())
     return bool((x.a == y.a).all())
-
-
-
-

@@ -50,7 +50,11 @@ from trimtab.qcode.q.values import (
     vec,
 )
 
-_MOMENTS = {TIMESTAMP: ("datetime64[ns]", "2000-01-01"), MONTH: ("datetime64[M]", "2000-01"), DATE: ("datetime64[D]", "2000-01-01")}
+_MOMENTS = {
+    TIMESTAMP: ("datetime64[ns]", "2000-01-01"),
+    MONTH: ("datetime64[M]", "2000-01"),
+    DATE: ("datetime64[D]", "2000-01-01"),
+}
 _SPANS = {TIMESPAN: "timedelta64[ns]", MINUTE: "timedelta64[m]", SECOND: "timedelta64[s]", TIME: "timedelta64[ms]"}
 _KINDS = {
     "bool": BOOL,
@@ -218,7 +222,9 @@ def from_python(v: Any) -> Q:
         return box(GUID, v.int)
     if isinstance(v, (datetime.date, datetime.timedelta)):
         whole = not isinstance(v, datetime.date) or isinstance(v, datetime.datetime)
-        kind = "timedelta64[ns]" if isinstance(v, datetime.timedelta) else "datetime64[ns]" if whole else "datetime64[D]"
+        kind = (
+            "timedelta64[ns]" if isinstance(v, datetime.timedelta) else "datetime64[ns]" if whole else "datetime64[D]"
+        )
         return _from_numpy(np.asarray(v, dtype=kind))
     if isinstance(v, dict):
         pairs: dict[Any, Any] = v
@@ -232,7 +238,9 @@ def from_python(v: Any) -> Q:
         return from_python(v.to_numpy())
     if isinstance(v, (Vec, Dict, Table)) or hasattr(v, "rank"):
         return v
-    raise TypeError(f"{type(v).__name__} has no counterpart in q; give numbers, text, lists, arrays, mappings or frames")
+    raise TypeError(
+        f"{type(v).__name__} has no counterpart in q; give numbers, text, lists, arrays, mappings or frames"
+    )
 
 
 def _plain(v: Any) -> Q:

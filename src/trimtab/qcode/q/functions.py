@@ -6,6 +6,7 @@ Each has ``t`` (its type number), ``rank`` and ``call(args)``; ``apply.call(f, a
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from trimtab.qcode.q.values import Func, Q
 
 ITERATORS = {"'": 106, "/": 107, "\\": 108, "':": 109, "/:": 110, "\\:": 111}

@@ -57,7 +57,9 @@ def hollow(x: Q) -> Q:
     if type(x) is Table:
         return Table(x.names, [hollow(c) for c in x.cols])
     if type(x) is Dict:
-        return Dict(x.k, collect([hollow(v) for v in items(x.v)])) if type(x.k) is Vec else Dict(hollow(x.k), hollow(x.v))
+        return (
+            Dict(x.k, collect([hollow(v) for v in items(x.v)])) if type(x.k) is Vec else Dict(hollow(x.k), hollow(x.v))
+        )
     return NULL
 
 

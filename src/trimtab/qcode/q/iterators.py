@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-
 from trimtab.qcode.q import apply, indexing
 from trimtab.qcode.q.errors import LimitError, QError
 from trimtab.qcode.q.functions import Derived, Lambda, Prim
@@ -364,5 +363,3 @@ def compose(f: Q, g: Q) -> Q:
     from trimtab.qcode.q.functions import Composition
 
     return Composition([f, g], apply.rank_of(g))
-
-

@@ -21,7 +21,6 @@ from trimtab.qcode.q.values import (
     ENUM,
     INT,
     LONG,
-    NULL,
     SHORT,
     SYM,
     Dict,
@@ -32,7 +31,6 @@ from trimtab.qcode.q.values import (
     box,
     count,
     longs,
-    null_of,
     qtype,
     raw,
     syms,
@@ -308,7 +306,11 @@ def _take_keys(x: Q, y: Q) -> Q:
 @dyad("_", infix=False)
 def drop(x: Q, y: Q) -> Q:
     """``n_y``: without n items; ``indexes_y``: cut there; without keys, columns, or the item at an index."""
-    if type(y) is Dict and type(x) in (Vec, Table) and not (type(x) is Vec and x.t in WHOLE and y.k.t != x.t if type(y.k) is Vec else False):
+    if (
+        type(y) is Dict
+        and type(x) in (Vec, Table)
+        and not (type(x) is Vec and x.t in WHOLE and y.k.t != x.t if type(y.k) is Vec else False)
+    ):
         return _without_keys(x, y)
     if type(x) is Dict and type(y) in ATOMS and not keyed(x):
         return _without_keys(as_list(y), x)
@@ -345,6 +347,8 @@ def _without_keys(x: Q, y: Dict) -> Q:
 
 def cut_at(x: Vec, y: Q) -> Q:
     """A list cut at positions."""
+    if not len(x):
+        return Vec(0, [])
     starts = [int(v) for v in x.a.tolist()]
     if any(b < a for a, b in zip(starts, starts[1:], strict=False)) or any(not 0 <= s <= len(y) for s in starts):
         raise QError("domain" if any(s < 0 for s in starts) else "length")
@@ -393,6 +397,8 @@ def fill(x: Q, y: Q) -> Q:
             return collect([fill(v, y) for v in x.a])
         return spread2(fill, x, y)
     shaped = lengths(x, y)
+    if type(y) is Vec and not len(y):
+        return Vec(y.t, y.a, "", y.dom)
     if ENUM in (tx, ty):
         return fill(simple(x), simple(y))
     t = tx if tx == ty else meet(COMMON, tx, ty)
@@ -453,7 +459,9 @@ def _table(x: Dict) -> Q:
     if not sizes:
         raise QError("rank")
     n = sizes.pop()
-    cols = [v if type(v) is Vec else Vec(0, items(v)) if type(v) in (Table, Dict) else _take_count(n, v) for v in values]
+    cols = [
+        v if type(v) is Vec else Vec(0, items(v)) if type(v) in (Table, Dict) else _take_count(n, v) for v in values
+    ]
     return Table(x.k.a.tolist(), [as_list(c) for c in cols])
 
 

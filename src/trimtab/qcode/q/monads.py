@@ -166,5 +166,3 @@ def null(x: Q) -> Q:
 
         return collect([null(v) for v in x.a]) if x.a else Vec(BOOL, np.empty(0, dtype=bool))
     return spread1(null, x)
-
-

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ from trimtab.qcode.q.errors import LimitError, QError, Unsupported
 from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
 from trimtab.qcode.q.joins import is_keyed, unkeyed
 from trimtab.qcode.q.listops import WHOLE, rekey, sized, whole
-from trimtab.qcode.q.lists import as_list, collect, items, keyed, pick
+from trimtab.qcode.q.lists import as_list, collect, items, pick
 from trimtab.qcode.q.parser import parse_tree
-from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import PRIMS, dyad, function, monad
 from trimtab.qcode.q.scripts import statements
 from trimtab.qcode.q.state import current
@@ -25,7 +23,6 @@ from trimtab.qcode.q.values import (
     BYTE,
     CHAR,
     DTYPES,
-    ELIDED,
     EMPTY,
     ENUM,
     FLOAT,
@@ -41,7 +38,6 @@ from trimtab.qcode.q.values import (
     Q,
     Table,
     Vec,
-    box,
     chars,
     count,
     is_string,
@@ -179,7 +175,9 @@ def draw(n: int, y: Q) -> Q:
     if t == BOOL:
         return Vec(BOOL, random.integers(0, 2, abs(n)).astype(bool))
     if t == CHAR:
-        return Vec(CHAR, (random.integers(32, 127, abs(n)) if v == 32 else random.integers(97, 123, abs(n))).astype(np.uint8))
+        return Vec(
+            CHAR, (random.integers(32, 127, abs(n)) if v == 32 else random.integers(97, 123, abs(n))).astype(np.uint8)
+        )
     if t not in DTYPES or t in (ENUM,):
         raise QError("type")
     top = int(v)
@@ -280,7 +278,7 @@ def trapped(f: Q, args: list[Q], handler: Q) -> Q:
     except RecursionError:
         text = "stack"
     state.depth, state.space = depth, space
-    if isinstance(handler, Func) or type(handler) in (Dict, Vec) and not is_string(handler):
+    if isinstance(handler, Func) or (type(handler) in (Dict, Vec) and not is_string(handler)):
         return apply.call(handler, [chars(text)])
     return handler
 
@@ -396,7 +394,12 @@ def _key_of_name(x: str) -> Q:
     if x.startswith(":"):
         raise Unsupported("files (key of a handle)")
     if x == "":
-        return syms(sorted({n.split(".")[1] for n in state.names if n.startswith(".") and n.count(".") > 1} | {"q", "Q", "h", "j", "o"}))
+        return syms(
+            sorted(
+                {n.split(".")[1] for n in state.names if n.startswith(".") and n.count(".") > 1}
+                | {"q", "Q", "h", "j", "o"}
+            )
+        )
     if x == ".q":
         return syms(["", *[n for n in PRIMS if n[0].isalpha()]])
     full = variables.full_name(x, state.space)
@@ -486,4 +489,3 @@ for _name in ("setenv", "dsave"):
     _refused(_name, f"{_name}", 2, True)
 for _name in ("1:", "2:"):
     _refused(_name, f"files ({_name})", 2)
-

@@ -161,7 +161,7 @@ class Parser:
         term = self._primary(prefix)
         while True:
             token = self.tokens[self.i]
-            if token.kind == "[" and not (token.text in self.stops):
+            if token.kind == "[" and token.text not in self.stops:
                 self.i += 1
                 args = self.sequence("]")
                 if len(args) == 1 and args[0] is ELIDED:

@@ -195,6 +195,3 @@ def _month_starts(months: Any) -> Any:
     starts = starts.astype(np.int32)
     starts[months == NULLS[MONTH]] = NULLS[DATE]
     return starts
-
-
-

@@ -13,7 +13,7 @@ from trimtab.qcode.q.finding import codes, first_positions
 from trimtab.qcode.q.indexing import prototype, take_at
 from trimtab.qcode.q.joins import is_keyed, rekeyed, unkeyed
 from trimtab.qcode.q.listops import rekey, sublist
-from trimtab.qcode.q.lists import as_list, collect, items, pick, pick_raw
+from trimtab.qcode.q.lists import as_list, collect, items, pick_raw
 from trimtab.qcode.q.registry import function
 from trimtab.qcode.q.sorting import distinct, grade_up
 from trimtab.qcode.q.state import current
@@ -161,7 +161,9 @@ def select(args: list[Q], local: dict[str, Q]) -> Q:
     rows = Rows(table, local)
     _filtered(rows, where)
     if len(args) > 5:
-        order = rows.compile(args[5].a[0] if type(args[5]) is Vec and len(args[5]) == 1 and args[5].t == 0 else args[5])(None)
+        order = rows.compile(
+            args[5].a[0] if type(args[5]) is Vec and len(args[5]) == 1 and args[5].t == 0 else args[5]
+        )(None)
         seen = np.arange(len(table)) if rows.where is None else rows.where
         rows.at(seen[order.a])
     if type(by) is Dict:
@@ -424,5 +426,3 @@ def functional_select_ordered(t: Q, c: Q, b: Q, a: Q, n: Q, order: Q) -> Q:
 def functional_update(t: Q, c: Q, b: Q, a: Q) -> Q:
     """``![t;c;b;a]``."""
     return update([t, c, b, a], {})
-
-

@@ -16,7 +16,6 @@ from trimtab.qcode.q.registry import PRIMS, dyad, monad
 from trimtab.qcode.q.values import (
     ATOMS,
     BOOL,
-    CHAR,
     ENUM,
     FLOATS,
     GUID,
@@ -26,7 +25,6 @@ from trimtab.qcode.q.values import (
     Table,
     Vec,
     bools,
-    is_string,
     longs,
     qtype,
     raw,
@@ -290,7 +288,15 @@ def in_(x: Q, y: Q) -> Q:
         y = as_list(y)
     if type(y) is Vec and y.t and type(x) is Vec and x.t == 0:
         return collect([in_(v, y) for v in x.a]) if x.a else bools([])
-    if type(x) is Vec and x.t and type(y) is Vec and y.t and (SYM in (x.t, y.t)) and x.t != y.t and ENUM not in (x.t, y.t):
+    if (
+        type(x) is Vec
+        and x.t
+        and type(y) is Vec
+        and y.t
+        and (SYM in (x.t, y.t))
+        and x.t != y.t
+        and ENUM not in (x.t, y.t)
+    ):
         return bools(np.zeros(len(x), dtype=bool))
     if type(y) is Vec and y.t and type(x) in ATOMS and SYM in (y.t, -qtype(x)) and y.t != -qtype(x):
         if ENUM not in (y.t, -qtype(x)):
@@ -325,7 +331,9 @@ def except_(x: Q, y: Q) -> Q:
 
 
 def _general_except(x: Q, y: Q) -> Q:
-    return pick(x, np.array([i for i, v in enumerate(items(x)) if not any(match(v, w) for w in items(y))], dtype=np.int64))
+    return pick(
+        x, np.array([i for i, v in enumerate(items(x)) if not any(match(v, w) for w in items(y))], dtype=np.int64)
+    )
 
 
 @dyad("inter")
@@ -335,7 +343,9 @@ def inter(x: Q, y: Q) -> Q:
         return inter(x.v, y.v)
     found = in_(x, y)
     if type(found) is not Vec or found.t != BOOL:
-        return pick(x, np.array([i for i, v in enumerate(items(x)) if any(match(v, w) for w in items(y))], dtype=np.int64))
+        return pick(
+            x, np.array([i for i, v in enumerate(items(x)) if any(match(v, w) for w in items(y))], dtype=np.int64)
+        )
     return pick(x, np.flatnonzero(found.a))
 
 
@@ -352,9 +362,9 @@ def cross(x: Q, y: Q) -> Q:
     if type(x) is Table or type(y) is Table:
         a, b = _simple(x), _simple(y)
         i, j = np.divmod(np.arange(len(a) * len(b)), max(len(b), 1))
-        return Table([*a.names, *b.names], [as_list(pick(c, i)) for c in a.cols] + [as_list(pick(c, j)) for c in b.cols])
+        return Table(
+            [*a.names, *b.names], [as_list(pick(c, i)) for c in a.cols] + [as_list(pick(c, j)) for c in b.cols]
+        )
     if type(x) is Dict and type(y) is Dict:
         return Dict(cross(x.k, y.k), cross(x.v, y.v))
     return Vec(0, [join(a, b) for a in items(as_list(x)) for b in items(as_list(y))])
-
-

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.qcode.q import apply
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.lists import as_list, collect, items, keyed, mask_of
 from trimtab.qcode.q.promotion import convert
@@ -27,19 +26,15 @@ from trimtab.qcode.q.values import (
     INT,
     LONG,
     NULLS,
-    REAL,
     SHORT,
     SYM,
     Dict,
     Q,
     Table,
     Vec,
-    bools,
     box,
     floats,
     longs,
-    null_of,
-    qtype,
     raw,
     syms,
 )
@@ -111,7 +106,10 @@ def _prd(x: Vec) -> Q:
     a = np.where(np.asarray(mask_of(x), dtype=bool), 1, x.a.astype(np.int64))
     t = LONG if x.t in (BOOL, BYTE, SHORT, LONG, INT) else x.t
     with np.errstate(all="ignore"):
-        return box(INT if x.t in (BOOL, BYTE, SHORT, INT) else t, np.asarray(a.prod()).astype(DTYPES[INT if x.t == INT else LONG]))
+        return box(
+            INT if x.t in (BOOL, BYTE, SHORT, INT) else t,
+            np.asarray(a.prod()).astype(DTYPES[INT if x.t == INT else LONG]),
+        )
 
 
 def _extreme(top: bool) -> Reduction:
@@ -329,7 +327,10 @@ _pairwise("ratios", "%")
 
 
 def _paired(x: Q, y: Q) -> tuple[Any, Any]:
-    a, b = (np.atleast_1d(as_floats(as_list(v))) if as_list(v).t else np.array([float(raw(w)) for w in items(v)]) for v in (x, y))
+    a, b = (
+        np.atleast_1d(as_floats(as_list(v))) if as_list(v).t else np.array([float(raw(w)) for w in items(v)])
+        for v in (x, y)
+    )
     if len(a) != len(b):
         if 1 not in (len(a), len(b)):
             raise QError("length")
@@ -502,5 +503,3 @@ def lsq(x: Q, y: Q) -> Q:
     except (ValueError, np.linalg.LinAlgError):
         raise QError("length") from None
     return unmatrix(got[0] if a.ndim == 1 else got)
-
-

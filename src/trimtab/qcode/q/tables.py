@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trimtab.qcode.q import amend, apply, variables
+from trimtab.qcode.q import apply, variables
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.finding import codes, first_positions
 from trimtab.qcode.q.joins import is_keyed, rekeyed, unkeyed
@@ -13,7 +13,6 @@ from trimtab.qcode.q.lists import as_list, collect, items, pick, pick_raw
 from trimtab.qcode.q.registry import PRIMS, dyad, monad
 from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
-    ATOMS,
     CHAR,
     CHARS,
     EMPTY,
@@ -24,7 +23,6 @@ from trimtab.qcode.q.values import (
     Table,
     Vec,
     longs,
-    qtype,
     syms,
     vec,
 )
@@ -158,14 +156,18 @@ def _records(table: Table, y: Q) -> Table:
         return Table(table.names, [as_list(collect([v])) for v in values])
     if type(y) is Vec and len(y) and all(type(v) is Dict for v in items(y)):
         parts = [_records(table, v) for v in items(y)]
-        return Table(table.names, [as_list(collect([items(p.cols[i])[0] for p in parts])) for i in range(len(table.names))])
+        return Table(
+            table.names, [as_list(collect([items(p.cols[i])[0] for p in parts])) for i in range(len(table.names))]
+        )
     values = items(as_list(y))
     if len(values) != len(table.names):
         raise QError("length")
     n = _rows(table, values)
     if n is None:
         return Table(table.names, [Vec(0, [v]) if type(v) is Vec else as_list(v) for v in values])
-    return Table(table.names, [v if type(v) is Vec else pick_raw(as_list(v), np.zeros(n, dtype=np.int64)) for v in values])
+    return Table(
+        table.names, [v if type(v) is Vec else pick_raw(as_list(v), np.zeros(n, dtype=np.int64)) for v in values]
+    )
 
 
 def _rows(table: Table, values: list[Q]) -> int | None:
@@ -188,9 +190,9 @@ def _fitted(table: Table, records: Table) -> Table:
     for old, new in zip(table.cols, records.cols, strict=True):
         if old.t == ENUM and new.t == SYM:
             new = PRIMS["$"].fns[2](old.dom, new)
-        elif old.t and len(old) and new.t != old.t and len(new):
-            raise QError("type")
-        elif old.t and not len(old) and new.t != old.t and len(new):
+        elif (old.t and len(old) and new.t != old.t and len(new)) or (
+            old.t and not len(old) and new.t != old.t and len(new)
+        ):
             raise QError("type")
         out.append(new)
     return Table(records.names, out)
@@ -231,7 +233,9 @@ def upsert(x: Q, y: Q) -> Q:
         if type(y) is Table and set(y.names) < set(table.names):
             return stored(x, PRIMS["uj"].fns[2](table, y))
         records = _fitted(table, _records(table, y))
-        return stored(x, Table(table.names, [as_list(join(a, b)) for a, b in zip(table.cols, records.cols, strict=True)]))
+        return stored(
+            x, Table(table.names, [as_list(join(a, b)) for a, b in zip(table.cols, records.cols, strict=True)])
+        )
     if type(y) in (Table, Dict) and not (type(y) is Dict and not is_keyed(y)):
         other = y if is_keyed(y) else rekey(unkeyed(y), whole.k.names)
         if set(other.v.names) != set(whole.v.names):
@@ -303,5 +307,3 @@ def fby(x: Q, y: Q) -> Q:
 def view(x: Q) -> Q:
     """The text of a view."""
     raise QError("nyi")
-
-

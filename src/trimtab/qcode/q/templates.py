@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trimtab.qcode.q.errors import QError
-
 from trimtab.qcode.q.lists import collect, enlist
 from trimtab.qcode.q.registry import PRIMS
 from trimtab.qcode.q.values import ELIDED, EMPTY, SYM, Dict, Q, Vec, empty, syms
@@ -137,7 +136,9 @@ def _named(columns: list[tuple[str, Q]]) -> Q:
             unique = f"{base}{n}"
         names.append(unique)
     phrases = collect([phrase for _, phrase in columns])
-    return Dict(syms(names), phrases if type(phrases) is Vec and phrases.t in (0, SYM) else Vec(0, [p for _, p in columns]))
+    return Dict(
+        syms(names), phrases if type(phrases) is Vec and phrases.t in (0, SYM) else Vec(0, [p for _, p in columns])
+    )
 
 
 def _exec_columns(columns: list[tuple[str, Q]]) -> Q:
@@ -195,5 +196,3 @@ def _fields(parser: Parser, close: str) -> list[tuple[str, Q]]:
         out.append((name or column_name(value), value))
     parser.i += 1
     return out
-
-

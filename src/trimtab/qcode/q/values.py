@@ -71,7 +71,7 @@ NULLS: dict[int, Any] = {t: -(1 << (bits - 1)) for t, bits in BITS.items()} | {
     SYM: "",
     ENUM: NJ,
 }
-INFINITIES: dict[int, Any] = {t: (1 << (bits - 1)) - 1 for t, bits in BITS.items()} | {t: INF for t in FLOATS}
+INFINITIES: dict[int, Any] = {t: (1 << (bits - 1)) - 1 for t, bits in BITS.items()} | dict.fromkeys(FLOATS, INF)
 CHARS = " bg xhijefcspmdznuvt"
 """The letter of each type, by its number."""
 NAMES = (

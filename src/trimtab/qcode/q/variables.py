@@ -15,7 +15,25 @@ TEMPLATE: dict[str, Callable[[list[Q], dict[str, Q]], Q]] = {}
 """Runs of qSQL templates with local variables; entered by qsql.py."""
 SPECIAL: dict[str, Callable[[State], Q]] = {}
 """Variables that are computed at each look, such as ``.z.p``; entered by system.py."""
-PART_NAMES = frozenset("year mm dd hh uu ss week date month time minute second timespan timestamp datetime".split())
+PART_NAMES = frozenset(
+    [
+        "year",
+        "mm",
+        "dd",
+        "hh",
+        "uu",
+        "ss",
+        "week",
+        "date",
+        "month",
+        "time",
+        "minute",
+        "second",
+        "timespan",
+        "timestamp",
+        "datetime",
+    ]
+)
 REFUSED = (".h.", ".p.", ".kurl.", ".m.")
 """Namespaces of real installations that are not embedded."""
 
