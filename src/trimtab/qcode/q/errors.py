@@ -33,5 +33,7 @@ class Limits:
     """Calls of lambdas and turns of loops, for each text that the session is given."""
     memory_bytes: int = 2 << 30
     """Growth of the process while a text runs, and the size of any one value."""
+    seconds: float | None = None
+    """Wall-clock time for each text; kept by a timer of the process, so in its main thread only. None: no limit."""
     depth: int = 1000
     """Calls within calls."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trimtab.qcode.q import apply, builtins, display, faces, system, variables
+from trimtab.qcode.q.clock import deadline
 from trimtab.qcode.q.compiler import Return, evaluate
 from trimtab.qcode.q.errors import LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.faces import Value
@@ -70,7 +71,8 @@ class Session:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, STACK))
         try:
-            return work()
+            with deadline(state.limits.seconds):
+                return work()
         except (QError, Unsupported):
             raise
         except Return as early:
