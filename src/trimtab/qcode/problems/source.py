@@ -1,0 +1,89 @@
+"""How is a problem of the shipped set written down? Compactly: one ``problem(...)`` each, in ``families/``.
+
+The signature names arguments and types (``nums:J k:j -> j``; types as in qtext.py). The reference is the body of the q
+function; the gold function computes the expected values in Python, independently of q.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trimtab.qcode.problems import qtext
+
+Draws = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A problem before it is built."""
+
+    name: str
+    touches: str
+    """The second family that it composes with."""
+    names: tuple[str, ...]
+    types: tuple[str, ...]
+    result: str
+    text: str
+    reference: str
+    gold: Callable[..., Any]
+    draws: tuple[Draws, ...]
+    edges: tuple[tuple[Any, ...], ...]
+
+    def description(self) -> str:
+        """The text, and the signature in words."""
+        takes = [f"{name} ({qtext.spoken(kind)})" for name, kind in zip(self.names, self.types, strict=True)]
+        call = f"solve[{'; '.join(self.names)}]"
+        return f"{self.text}\n\nWrite the q function {call}. Takes: {', '.join(takes)}. Returns: {qtext.spoken(self.result)}."
+
+    def code(self) -> str:
+        """The reference as a q program."""
+        return f"solve:{{[{';'.join(self.names)}] {self.reference}}}"
+
+
+def plain_draw(kind: str) -> Draws:
+    """What is drawn for a type where the problem says nothing."""
+    if kind.startswith("+"):
+        types, _ = qtext.columns(kind)
+        return {"type": kind, "columns": {name: plain_draw(of) for name, of in types.items()}}
+    if "!" in kind:
+        keys, values = kind.split("!")
+        return {"type": kind, "keys": {"type": keys, "most": 5}, "values": plain_draw(values)}
+    return {"type": kind}
+
+
+def _merged(kind: str, given: Draws) -> Draws:
+    """The plain draw of a type with what the problem says; a column's or side's draw is merged in turn."""
+    draw = {**plain_draw(kind), **given}
+    if "columns" in draw:
+        types, _ = qtext.columns(kind)
+        draw["columns"] = {name: {"type": of, **given.get("columns", {}).get(name, {})} for name, of in types.items()}
+    if "keys" in draw:
+        for side, of in zip(("keys", "values"), kind.split("!"), strict=True):
+            draw[side] = {**plain_draw(kind)[side], "type": of, **given.get(side, {})}
+    return draw
+
+
+def problem(
+    name: str,
+    touches: str,
+    signature: str,
+    text: str,
+    reference: str,
+    gold: Callable[..., Any],
+    *draws: Draws | None,
+    edges: Sequence[tuple[Any, ...]] = (),
+) -> Source:
+    """One problem; ``draws`` say what to draw for the arguments in order, ``edges`` are calls that must be tested."""
+    takes, _, result = signature.partition(" -> ")
+    pairs = [part.partition(":")[::2] for part in takes.split(" ")]
+    given = [*draws, *[None] * (len(pairs) - len(draws))]
+    merged = tuple(_merged(kind, draw or {}) for (_, kind), draw in zip(pairs, given, strict=True))
+    names, types = tuple(name for name, _ in pairs), tuple(kind for _, kind in pairs)
+    return Source(name, touches, names, types, result, text, reference, gold, merged, tuple(edges))
+
+
+def draw(**options: Any) -> Draws:
+    """How one argument is drawn (see draws.py); its type comes from the signature."""
+    return options
