@@ -11,7 +11,6 @@ In Python: None is a null; dates are datetime.date, timestamps datetime.datetime
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,7 +38,7 @@ def _float(value: float) -> str:
         return "0n"
     if math.isinf(value):
         return "0w" if value > 0 else "-0w"
-    return repr(float(value)).removesuffix(".0")
+    return repr(float(f"{value:.15g}")).removesuffix(".0")  # the last bit may differ between machines
 
 
 def _clock(seconds: int) -> str:
@@ -145,7 +144,9 @@ def write(value: Any, kind: str) -> str:
         keys, values = kind.split("!")
         return f"({write(list(value), keys)})!{write(list(value.values()), values)}"
     if kind[:1].lower() not in NAMES or len(set(kind)) != 1:
-        raise ValueError(f"type {kind!r} is not known: expected one of {''.join(NAMES)}, a capital, two, S!J or +a:J,b:S")
+        raise ValueError(
+            f"type {kind!r} is not known: expected one of {''.join(NAMES)}, a capital, two, S!J or +a:J,b:S"
+        )
     if len(kind) > 1:
         items = [write(item, kind[1:]) for item in value]
         return f"enlist {items[0]}" if len(items) == 1 else f"({';'.join(items)})"
@@ -173,8 +174,3 @@ def spoken(kind: str) -> str:
         of = PLURALS.get(plural, NAMES[plural] + "s") if plural else {"CC": "strings"}.get(values, "lists")
         return f"dictionary from {_named(keys).removeprefix('list of ')} to {of}"
     return _named(kind)
-
-
-def is_moment(value: object) -> bool:
-    """Whether ``value`` is a date or a timestamp of Python's."""
-    return isinstance(value, datetime.date)
