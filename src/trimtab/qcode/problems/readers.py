@@ -173,7 +173,7 @@ def read_humaneval(path: Path) -> Collected:
                 starter=prompt,
                 source="humaneval",
                 evaluation_only=True,
-            )  # fmt: skip
+            )
         )
     return into
 

@@ -35,7 +35,8 @@ class Source:
         """The text, and the signature in words."""
         takes = [f"{name} ({qtext.spoken(kind)})" for name, kind in zip(self.names, self.types, strict=True)]
         call = f"solve[{'; '.join(self.names)}]"
-        return f"{self.text}\n\nWrite the q function {call}. Takes: {', '.join(takes)}. Returns: {qtext.spoken(self.result)}."
+        returns = qtext.spoken(self.result)
+        return f"{self.text}\n\nWrite the q function {call}. Takes: {', '.join(takes)}. Returns: {returns}."
 
     def code(self) -> str:
         """The reference as a q program."""
