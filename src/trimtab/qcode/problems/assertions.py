@@ -11,6 +11,7 @@ import math
 from typing import Any
 
 from trimtab.qcode.engine.protocol import CallTest
+from trimtab.qcode.problems import qtext
 from trimtab.qcode.problems.format import Place
 
 
@@ -20,8 +21,6 @@ class Refused(Exception):
 
 def to_q(value: Any) -> str:
     """A Python value as a q expression, its type guessed: a list of one kind of atom is a vector. Raises Refused."""
-    from trimtab.qcode.problems import qtext
-
     if value is None:
         return "(::)"
     for kind, letter in ((bool, "b"), (int, "j"), (float, "f")):
@@ -37,8 +36,6 @@ def to_q(value: Any) -> str:
 
 
 def _list(items: list[Any]) -> str:
-    from trimtab.qcode.problems import qtext
-
     kinds = {type(item) for item in items}
     letter = {frozenset({bool}): "B", frozenset({int}): "J", frozenset({float}): "F", frozenset({int, float}): "F"}.get(
         frozenset(kinds)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trimtab.checkpoints import replace_file
-from trimtab.console import print_table, progress_bar
+from trimtab.console import Table, progress_bar
 from trimtab.qcode.problems import build, onelines
 from trimtab.qcode.problems import format as layout
 from trimtab.qcode.problems import verify as verification
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trimtab.qcode.problems.recipe import Convert, Problems, Verify
 
 SHOWN = 20
+NOTE = "kill rate: the share of wrong programs (one token changed, or a constant answer) that the hidden tests fail"
 
 
 def named(file: Path) -> list[Problem]:
@@ -66,8 +67,7 @@ def verify(recipe: Verify) -> int:
     problems = named(recipe.file)
     checks = _checks(problems, verification.Settings(recipe.mutants, recipe.seed))
     rows = verification.rows(checks)
-    columns = list(rows[0])
-    print_table(columns, [[row[column] for column in columns] for row in rows], title=f"{recipe.file}")
+    Table(f"{recipe.file}", list(rows[0]), [list(row.values()) for row in rows], note=NOTE).print()
     _say_what_is_wrong(checks, recipe.survivors)
     if recipe.json:
         content = json.dumps(verification.as_json(checks), indent=1) + "\n"

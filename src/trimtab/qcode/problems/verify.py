@@ -120,12 +120,12 @@ def row(name: str, checks: Sequence[Check]) -> dict[str, Any]:
     return {
         "family": name,
         "problems": len(checks),
-        "references pass": sum(0 < check.references == check.passing for check in checks),
-        "repeats agree": sum(check.agreeing for check in checks),
-        "empty fails": sum(check.empty_fails for check in checks),
+        "references_pass": sum(0 < check.references == check.passing for check in checks),
+        "repeats_agree": sum(check.agreeing for check in checks),
+        "empty_fails": sum(check.empty_fails for check in checks),
         "unsupported": sum(check.unsupported for check in checks),
         "mutants": total,
-        "kill rate": sum(check.killed for check in checks) / total if total else None,
+        "kill_rate": sum(check.killed for check in checks) / total if total else None,
     }
 
 

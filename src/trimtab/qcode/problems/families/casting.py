@@ -81,10 +81,10 @@ PROBLEMS = [
     problem(
         "symbols_to_text",
         "strings",
-        "ss:S sep:C -> C",
+        "names:S sep:C -> C",
         "Join the names of symbols into a string with the text sep between them. No symbols: an empty string.",
-        "sep sv string ss",
-        lambda ss, sep: sep.join(ss),
+        "sep sv string names",
+        lambda names, sep: sep.join(names),
         None,
         draw(of=",- ", least=1, most=2),
     ),

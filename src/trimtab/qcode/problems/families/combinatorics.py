@@ -144,10 +144,10 @@ PROBLEMS = [
     problem(
         "knapsack",
         "iteration",
-        "ws:J vs:J cap:j -> j",
-        "Items have positive weights ws and values vs (lists of equal length). What is the greatest "
+        "ws:J vals:J cap:j -> j",
+        "Items have positive weights ws and values vals (lists of equal length). What is the greatest "
         "total value of a selection whose total weight is at most cap? Nothing selected is worth 0.",
-        "last {[b;i] w:i 0;v:i 1; b|(count b)#(w#0),v+b}/[(1+cap)#0;flip (ws;vs)]",
+        "last {[b;i] w:i 0;v:i 1; b|(count b)#(w#0),v+b}/[(1+cap)#0;flip (ws;vals)]",
         _knap,
         draw(low=1, high=6, least=1, most=5),
         draw(like=0, low=0, high=9),

@@ -115,10 +115,10 @@ PROBLEMS = [
     problem(
         "group_values",
         "grouping",
-        "ks:S vs:J -> S!JJ",
+        "ks:S items:J -> S!JJ",
         "Two lists of equal length hold keys and values. Build a dictionary from each key, in the order "
         "of first occurrence, to the list of its values in their order.",
-        "vs group ks",
+        "items group ks",
         _groups,
         draw(least=1),
         draw(like=0),
@@ -171,11 +171,11 @@ PROBLEMS = [
     problem(
         "zip_missing",
         "lists",
-        "ks:S vs:J -> S!J",
+        "ks:S items:J -> S!J",
         "Pair keys with values by position. The keys are distinct; keys without a value get 0, values "
         "without a key are dropped.",
-        "ks!(count ks)#vs,(count ks)#0",
-        lambda ks, vs: {k: vs[i] if i < len(vs) else 0 for i, k in enumerate(ks)},
+        "ks!(count ks)#items,(count ks)#0",
+        lambda ks, items: {k: items[i] if i < len(items) else 0 for i, k in enumerate(ks)},
         draw(order="distinct"),
         draw(most=6),
         edges=[([], [1, 2]), (["a", "b"], [1])],

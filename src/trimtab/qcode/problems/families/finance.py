@@ -208,7 +208,7 @@ PROBLEMS = [
         "A fee is 2 per cent of an amount below 100, 1 per cent from 100 to below 1000, and half a per "
         "cent from 1000 on (the rate holds for the whole amount). Amounts are not negative. Give the "
         "fees.",
-        "amounts*.02 .01 .005 0 100 1000 bin amounts",
+        "amounts*(.02 .01 .005) 0 100 1000 bin amounts",
         lambda amounts: [v * (0.02 if v < 100 else 0.01 if v < 1000 else 0.005) for v in amounts],
         draw(of=[0.0, 10.0, 99.5, 100.0, 250.0, 999.0, 1000.0, 4200.0]),
     ),

@@ -170,12 +170,12 @@ PROBLEMS = [
     problem(
         "center_by_group",
         "statistics",
-        "ks:S vs:F -> F",
+        "ks:S xs:F -> F",
         "Subtract from each value the mean of all values with the same key (the lists have equal length).",
-        "vs-(avg each vs group ks) ks",
-        lambda ks, vs: [
-            v - (lambda g: sum(g) / len(g))([w for k, w in zip(ks, vs, strict=True) if k == ks[i]])
-            for i, v in enumerate(vs)
+        "xs-(avg each xs group ks) ks",
+        lambda ks, xs: [
+            v - (lambda g: sum(g) / len(g))([w for k, w in zip(ks, xs, strict=True) if k == ks[i]])
+            for i, v in enumerate(xs)
         ],
         draw(of=["a", "b", "c"]),
         draw(like=0),

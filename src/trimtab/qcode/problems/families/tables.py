@@ -93,13 +93,13 @@ PROBLEMS = [
     problem(
         "from_lists",
         "lists",
-        "ks:S vs:J -> +name:S,place:J,val:J",
+        "ks:S xs:J -> +name:S,place:J,val:J",
         "Build a table from names and values (lists of equal length) with the columns name, place and "
         "val, sorted by value, the largest first; place counts from 1. Equal values keep their order.",
-        "i:idesc vs; ([]name:ks i;place:1+til count i;val:vs i)",
-        lambda ks, vs: (
-            lambda o: {"name": [ks[i] for i in o], "place": list(range(1, len(o) + 1)), "val": [vs[i] for i in o]}
-        )(sorted(range(len(vs)), key=lambda i: -vs[i])),
+        "i:idesc xs; ([]name:ks i;place:1+til count i;val:xs i)",
+        lambda ks, xs: (
+            lambda o: {"name": [ks[i] for i in o], "place": list(range(1, len(o) + 1)), "val": [xs[i] for i in o]}
+        )(sorted(range(len(xs)), key=lambda i: -xs[i])),
         None,
         draw(like=0, low=0, high=4),
     ),

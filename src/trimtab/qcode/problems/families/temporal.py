@@ -132,7 +132,7 @@ PROBLEMS = [
         "born:d today:d -> j",
         "How many full years lie between the date of birth and today? The year is full on the birthday "
         "itself; nobody here is born on 29 February. today is not before born.",
-        "y:`year$(born;today); (y[1]-y 0)-(`mm`dd$\\:today) {$[x[0]=y 0;x[1]<y 1;x[0]<y 0]} `mm`dd$\\:born",
+        "md:{100 sv `mm`dd$\\:x}; y:`year$(born;today); (y[1]-y 0)-md[today]<md born",
         lambda born, today: today.year - born.year - ((today.month, today.day) < (born.month, born.day)),
         draw(low=-9000, high=0),
         draw(low=1, high=900),
