@@ -64,7 +64,9 @@ def test_draws_keep_what_they_promise() -> None:
         assert sorted(other) == xs
         forest = draws.draw_one({"type": "J", "parents": True}, rng, ())
         assert all(-1 <= parent < node for node, parent in enumerate(forest))
-        (table,) = draws.values_of([{"type": "+a:J,b:S", "columns": {"a": {"type": "J", "order": "distinct"}, "b": {"type": "S"}}}], rng)
+        (table,) = draws.values_of(
+            [{"type": "+a:J,b:S", "columns": {"a": {"type": "J", "order": "distinct"}, "b": {"type": "S"}}}], rng
+        )
         assert len(table["a"]) == len(table["b"])
         square = draws.draw_one({"type": "JJ", "square": True}, rng, ())
         assert all(len(row) == len(square) for row in square)

@@ -30,7 +30,12 @@ def test_folders_of_the_q_leetcode_data(tmp_path: Path) -> None:
     cases = {f"q_test_case_{n}.q": f"result:solve[{n}];\nshow result;" for n in (1, 2, 10)}
     shown = {f"q_exact_ans_test_case_{n}.txt": f"{2 * n}\n" for n in (1, 2, 10)}
     entry = {"entry.json": json.dumps({"difficulty": "Easy", "tags": ["Math"]})}
-    folder(tmp_path, "train", "two", {"problem_description.txt": "Double.", "q_sol.q": "solve:{2*x}", **cases, **shown, **entry})
+    folder(
+        tmp_path,
+        "train",
+        "two",
+        {"problem_description.txt": "Double.", "q_sol.q": "solve:{2*x}", **cases, **shown, **entry},
+    )
     silent = {"q_test_case_1.q": "result:solve[1];\nshow result;", "q_exact_ans_test_case_1.txt": ""}
     folder(tmp_path, "test", "silent", {"problem_description.txt": "Nothing.", **silent})
     folder(tmp_path, "test", "bare", {})
@@ -73,12 +78,29 @@ def test_what_a_q_test_shows(code: str, expression: str | None) -> None:
 
 def test_q_humaneval(tmp_path: Path) -> None:
     check = "\n".join(
-        ["METADATA = {'author': 'x'}", "def check(candidate):", "    assert candidate([1, 2.5], 'a') == [True, False]",
-         "    assert candidate([]) is None, 'why'", "    assert not candidate('ab')", "    assert candidate(-2) == {'a': [1, [2]]}",
-         "    assert abs(candidate(2) - 0.5) < 1e-6", "    assert True", "    assert candidate(f(1)) == 2", "    for i in range(3):",
-         "        assert candidate(i) == i", "    assert candidate(2 ** 3)"]  # fmt: skip
+        [
+            "METADATA = {'author': 'x'}",
+            "def check(candidate):",
+            "    assert candidate([1, 2.5], 'a') == [True, False]",
+            "    assert candidate([]) is None, 'why'",
+            "    assert not candidate('ab')",
+            "    assert candidate(-2) == {'a': [1, [2]]}",
+            "    assert abs(candidate(2) - 0.5) < 1e-6",
+            "    assert True",
+            "    assert candidate(f(1)) == 2",
+            "    for i in range(3):",
+            "        assert candidate(i) == i",
+            "    assert candidate(2 ** 3)",
+        ]  # fmt: skip
     )
-    row = {"task_id": "Q/0", "prompt": "/ Doc", "entry_point": "f", "test": check, "canonical_solution": "", "q_tests": ""}
+    row = {
+        "task_id": "Q/0",
+        "prompt": "/ Doc",
+        "entry_point": "f",
+        "test": check,
+        "canonical_solution": "",
+        "q_tests": "",
+    }
     (problem,) = readers.read_q_humaneval(rows(tmp_path / "q.jsonl", row)).problems
     calls = [(test.arguments, test.expected) for test in problem.tests if isinstance(test, CallTest)]
     assert calls == [
@@ -95,8 +117,20 @@ def test_q_humaneval(tmp_path: Path) -> None:
 
 
 def test_mbpp(tmp_path: Path) -> None:
-    row = {"task_id": 11, "text": "Add.", "code": "def add(a):\n    return a", "test_list": ["assert add(1) == 1"], "test_setup_code": "import math"}
-    sanitized = {"task_id": 602, "prompt": "Add.", "code": row["code"], "test_list": ["assert set(add(1)) == 1"], "test_imports": ["import os"]}
+    row = {
+        "task_id": 11,
+        "text": "Add.",
+        "code": "def add(a):\n    return a",
+        "test_list": ["assert add(1) == 1"],
+        "test_setup_code": "import math",
+    }
+    sanitized = {
+        "task_id": 602,
+        "prompt": "Add.",
+        "code": row["code"],
+        "test_list": ["assert set(add(1)) == 1"],
+        "test_imports": ["import os"],
+    }
     odd = {**row, "task_id": 3, "test_list": ["assert other(1)"]}
     found = readers.read_mbpp(rows(tmp_path / "m.jsonl", row, sanitized, odd))
     assert [problem.split for problem in found.problems] == ["test", "train"]

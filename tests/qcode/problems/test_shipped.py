@@ -25,7 +25,11 @@ def test_size_and_shape(shipped: list[Problem]) -> None:
     assert len(shipped) >= 300
     assert len(families.FAMILIES) >= 20
     assert min(Counter(problem.tags[0] for problem in shipped).values()) >= 14
-    assert len({problem.description for problem in shipped}) == len({problem.references for problem in shipped}) == len(shipped)
+    assert (
+        len({problem.description for problem in shipped})
+        == len({problem.references for problem in shipped})
+        == len(shipped)
+    )
     for problem in shipped:
         assert len(problem.visible) >= 2, problem.id
         assert len(problem.hidden) >= 4, problem.id
@@ -51,7 +55,9 @@ def test_a_composition_of_families_lies_in_one_split(shipped: list[Problem]) -> 
 
 def test_every_reference_agrees_with_its_gold(shipped: list[Problem]) -> None:
     verdicts = embedded.executor("q").run([p.program(p.references[0]) for p in shipped], [p.tests for p in shipped])
-    failed = {problem.id: verdict.detail for problem, verdict in zip(shipped, verdicts, strict=True) if not verdict.passed}
+    failed = {
+        problem.id: verdict.detail for problem, verdict in zip(shipped, verdicts, strict=True) if not verdict.passed
+    }
     assert not failed
 
 

@@ -11,21 +11,19 @@ from typing import Any
 
 from trimtab.qcode.q.enums import symbols
 from trimtab.qcode.q.lists import items
-from trimtab.qcode.q.values import CHAR, ENUM, NULLS, Atom, Dict, Q, Table, Vec
+from trimtab.qcode.q.values import BOOL, BYTE, CHAR, ENUM, FLOAT, LONG, NULLS, Atom, Dict, Q, Table, Vec
 
 RELATIVE = 1e-9
 FIRST_NOT_NUMERIC = CHAR
 
 
-def _number(x: Q) -> float | int | None | str:
-    """The value of a numeric atom, None for a null; a text where ``x`` is no number."""
-    if isinstance(x, str):
-        return "symbol"
-    kind = x.t if isinstance(x, Atom) else 7 if isinstance(x, int) else 9
+def _number(x: Q) -> float | int | None:
+    """The value of a numeric atom, None for a null."""
+    if isinstance(x, bool):
+        return x
+    kind = x.t if isinstance(x, Atom) else LONG if isinstance(x, int) else FLOAT
     value = x.v if isinstance(x, Atom) else x
-    if not isinstance(x, bool) and (value != value or (kind in NULLS and kind not in (1, 4) and value == NULLS[kind])):
-        return None
-    return value
+    return None if value != value or (kind not in (BOOL, BYTE) and value == NULLS[kind]) else value
 
 
 def _atoms(x: Q, y: Q) -> bool:

@@ -1,7 +1,7 @@
 """How do Python assertions about a q function become calls with q values?
 
-``assert candidate(1, [2]) == 3`` and its kin (a bare call, ``not`` a call, ``is``, ``abs(candidate(x) - y) < 1e-6``) do; what
-computes, loops or raises does not, and is reported.
+``assert candidate(1, [2]) == 3`` and its kin (a bare call, ``not`` a call, ``is``, ``abs(candidate(x) - y) < 1e-6``)
+do; what computes, loops or raises does not, and is reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How are fresh arguments drawn for a problem? From a declarative description of each argument, with a seed; no code is run.
+"""How are fresh arguments drawn for a problem? From a description of each argument, with a seed; no code is run.
 
 A draw is a mapping with ``type`` (see qtext.py) and, as it applies: ``low`` and ``high`` (inclusive), ``of`` (the atoms to
 choose from; a string's letters), ``words`` and ``separator`` (a string of words), ``least`` and ``most`` (length), ``like``

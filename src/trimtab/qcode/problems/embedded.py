@@ -36,7 +36,7 @@ def _clean(text: str) -> Any:
     return Session(LIMITS).value(text)
 
 
-def _failed(error: Exception) -> TestResult:
+def _failed(error: QError | Unsupported) -> TestResult:
     if isinstance(error, Unsupported):
         return TestResult(Status.UNSUPPORTED, str(error))
     if isinstance(error, LimitError):
@@ -46,7 +46,8 @@ def _failed(error: Exception) -> TestResult:
 
 def _value(session: Session, program: Program, test: CallTest | TextTest) -> Any:
     if test.arguments is None:
-        assert isinstance(test, TextTest) and test.expression is not None
+        assert isinstance(test, TextTest)
+        assert test.expression is not None
         return session.value(test.expression)
     return session.apply(session.value(program.entry_point), [_clean(text) for text in test.arguments])
 

@@ -99,7 +99,12 @@ NUMBERS = Domain(
         Stage("ascending", "the ascending order of", "asc ", lambda x, k: sorted(x)),
         Stage("running", "the running sums of", "sums ", lambda x, k: list(itertools.accumulate(x))),
         Stage("highs", "the running maxima of", "maxs ", lambda x, k: list(itertools.accumulate(x, max))),
-        Stage("steps", "the differences between neighbours in", "1_deltas ", lambda x, k: [b - a for a, b in itertools.pairwise(x)]),
+        Stage(
+            "steps",
+            "the differences between neighbours in",
+            "1_deltas ",
+            lambda x, k: [b - a for a, b in itertools.pairwise(x)],
+        ),
         Stage("remainders", "the remainders modulo {k} of", "{{x mod {k}}} ", lambda x, k: [v % k for v in x]),
     ),
     (
@@ -112,7 +117,11 @@ NUMBERS = Domain(
         (Stage("first", "the first of", "first ", lambda x, k: x[0]), "j", True),
         (Stage("last", "the last of", "last ", lambda x, k: x[-1]), "j", True),
         (Stage("kinds", "the number of distinct values of", "count distinct ", lambda x, k: len(set(x))), "j", False),
-        (Stage("spread", "the largest minus the smallest of", "{{max[x]-min x}} ", lambda x, k: max(x) - min(x)), "j", True),
+        (
+            Stage("spread", "the largest minus the smallest of", "{{max[x]-min x}} ", lambda x, k: max(x) - min(x)),
+            "j",
+            True,
+        ),
         (Stage("positive", "how many are positive among", "sum 0<", lambda x, k: sum(v > 0 for v in x)), "j", False),
         (Stage("product", "the product of", "prd ", lambda x, k: _prod(x)), "j", False),
     ),
@@ -179,7 +188,11 @@ class OneLine:
 
     def words(self) -> str:
         select, transform = self.constants
-        parts = (self.answer.words, self.transformation.words.format(k=transform), self.selection.words.format(k=select))
+        parts = (
+            self.answer.words,
+            self.transformation.words.format(k=transform),
+            self.selection.words.format(k=select),
+        )
         return "Give " + " ".join(part for part in parts if part) + "."
 
     def code(self) -> str:

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,10 +31,10 @@ class Collected:
     problems: list[Problem] = field(default_factory=list[Problem])
     left_out: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
-    def add(self, problem_id: str, tests: list[Test], build: Callable[[tuple[Test, ...]], Problem], why: str) -> None:
+    def add(self, problem_id: str, tests: list[Test], build: Callable[..., Problem], why: str) -> None:
         """Keep a problem that has tests; else say why not."""
         if tests:
-            self.problems.append(build(tuple(tests)))
+            self.problems.append(build(tests=tuple(tests)))
         else:
             self.left_out.append((problem_id, why))
 
@@ -109,11 +110,11 @@ def _folder(folder: Path, split: str, into: Collected) -> None:
     ]
     solution = _read_text(folder / "q_sol.q")
 
-    def build(tests: tuple[Test, ...]) -> Problem:
-        tags = tuple(str(tag) for tag in (entry.get("difficulty"), *(entry.get("tags") or ())) if tag)
-        references = (solution,) if solution and solution.strip() else ()
-        return Problem(folder.name, description, "solve", "q", tests, references, tags=tags, split=split, source="sft")
-
+    tags = tuple(str(tag) for tag in (entry.get("difficulty"), *(entry.get("tags") or ())) if tag)
+    references = (solution,) if solution and solution.strip() else ()
+    build = partial(
+        Problem, folder.name, description, "solve", "q", references=references, tags=tags, split=split, source="sft"
+    )
     into.add(
         folder.name, _shown_tests(cases), build, f"none of {len(cases)} test cases is a shown result with its text"
     )
@@ -142,13 +143,9 @@ def read_hub(path: Path) -> Collected:
         cases = [(case.get("q_test_code") or "", case.get("q_expected_output")) for case in row.get("test_cases") or ()]
         tags = tuple(str(tag) for tag in (row.get("difficulty"), *(row.get("tags") or ())) if tag)
         references = (row["q_solution"],) if (row.get("q_solution") or "").strip() else ()
-        problem = (name, description, "solve", "q")
-
-        def build(
-            tests: tuple[Test, ...], problem: Any = problem, references: Any = references, tags: Any = tags
-        ) -> Problem:
-            return Problem(*problem, tests, references, tags=tags, split=split, source="hub")
-
+        build = partial(
+            Problem, name, description, "solve", "q", references=references, tags=tags, split=split, source="hub"
+        )
         into.add(name, _shown_tests(cases), build, f"none of {len(cases)} test cases is a shown result with its text")
     return into
 
@@ -206,12 +203,18 @@ def read_mbpp(path: Path) -> Collected:
         prelude = "\n".join([row.get("test_setup_code") or "", *(row.get("test_imports") or ())]).strip()
         tests: list[Test] = [AssertionTest(one, prelude) for one in asserts] if entry else []
         description = _need(row, "prompt" if "prompt" in row else "text", place)
-        problem = (f"MBPP/{number}", description, entry or "", "python")
-
-        def build(tests: tuple[Test, ...], problem: Any = problem, code: str = code, number: int = number) -> Problem:
-            return Problem(*problem, tests, (code,), split=_mbpp_split(number), source="mbpp")
-
-        into.add(problem[0], tests, build, "no assertion calls a function that the solution defines")
+        name = f"MBPP/{number}"
+        build = partial(
+            Problem,
+            name,
+            description,
+            entry or "",
+            "python",
+            references=(code,),
+            split=_mbpp_split(number),
+            source="mbpp",
+        )
+        into.add(name, tests, build, "no assertion calls a function that the solution defines")
     return into
 
 
@@ -222,16 +225,18 @@ def read_q_humaneval(path: Path) -> Collected:
         name, prompt = _need(row, "task_id", place), _need(row, "prompt", place)
         tests, refused = assertions.to_calls(_need(row, "test", place), place)
         solution = (row.get("canonical_solution") or "").strip()
-        problem = (name, prompt, _need(row, "entry_point", place), "q")
-
-        def build(
-            tests: tuple[Test, ...], problem: Any = problem, solution: str = solution, prompt: str = prompt
-        ) -> Problem:
-            references = (solution,) if solution else ()
-            return Problem(
-                *problem, tests, references, split="test", starter=prompt, source="q-humaneval", evaluation_only=True
-            )
-
+        build = partial(
+            Problem,
+            name,
+            prompt,
+            _need(row, "entry_point", place),
+            "q",
+            references=(solution,) if solution else (),
+            split="test",
+            starter=prompt,
+            source="q-humaneval",
+            evaluation_only=True,
+        )
         into.add(name, list(tests), build, "; ".join(refused[:3]) or "no assertion in the test")
     return into
 

@@ -34,16 +34,18 @@ def named(file: Path) -> list[Problem]:
 
 
 def _checks(problems: Sequence[Problem], settings: verification.Settings) -> list[verification.Check]:
-    languages = sorted({problem.language for problem in problems})
     checks: list[verification.Check] = []
     with progress_bar("verifying") as advance:
-        for language in languages:
-            some = [problem for problem in problems if problem.language == language]
+
+        def heard(check: verification.Check) -> None:
+            checks.append(check)
+            advance(len(checks) / len(problems))
+
+        for language in dict.fromkeys(problem.language for problem in problems):
             engine = executor(language)
             try:
-                checks += verification.verify(
-                    some, engine, settings, lambda _: advance(min(1.0, (len(checks) + 1) / len(problems)))
-                )
+                some = [problem for problem in problems if problem.language == language]
+                verification.verify(some, engine, settings, heard)
             finally:
                 engine.close()
     return checks

@@ -62,7 +62,7 @@ PROBLEMS = [
         "Parse a date written day/month/year, such as 3/11/2024 (day and month have one or two digits). "
         "The date exists.",
         '"D"$"." sv {((0|2-count x)#"0"),x} each reverse "/" vs s',
-        lambda s: (lambda p: D(p[2], p[1], p[0]))([int(v) for v in s.split("/")]),
+        lambda s: (lambda p: D(*p[::-1]))([int(v) for v in s.split("/")]),
         draw(
             words=[
                 "3/11/2024",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 STOCK = draw(values=draw(low=-3, high=9))
@@ -9,8 +11,8 @@ FEW = draw(values=draw(low=0, high=3))
 KEYS = ["a", "b", "c", "d", "e"]
 
 
-def _groups(keys: list, values: list) -> dict:
-    out: dict = {}
+def _groups(keys: list[Any], values: list[Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
     for k, v in zip(keys, values, strict=True):
         out.setdefault(k, []).append(v)
     return out

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import statistics as st
 
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 PRICES = draw(low=1, high=20, most=9)
@@ -28,7 +30,7 @@ def _best_trade(xs: list[float]) -> float:
     return max((b - a for a, b in itertools.combinations(xs, 2)), default=0.0)
 
 
-def _bars(px: list[float], n: int) -> dict:
+def _bars(px: list[float], n: int) -> dict[str, Any]:
     parts = [px[i : i + n] for i in range(0, len(px), n)]
     return {
         "o": [p[0] for p in parts],
@@ -138,12 +140,12 @@ PROBLEMS = [
     problem(
         "split_adjust",
         "arithmetic",
-        "px:F ratios:F -> F",
+        "px:F splits:F -> F",
         "Each day has a price and a split ratio (1 on ordinary days; 2 means that before the opening of "
         "this day each share became two). Adjust the prices to today's shares: divide each price by the "
-        "ratios of all later days.",
-        "px%1_(reverse prds reverse ratios),1f",
-        lambda px, ratios: [v / __import__("math").prod(ratios[i + 1 :]) for i, v in enumerate(px)],
+        "splits of all later days.",
+        "px%1_(reverse prds reverse splits),1f",
+        lambda px, splits: [v / __import__("math").prod(splits[i + 1 :]) for i, v in enumerate(px)],
         PRICES,
         draw(like=0, of=[1.0, 1.0, 2.0, 4.0]),
     ),

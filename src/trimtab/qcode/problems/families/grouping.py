@@ -14,20 +14,20 @@ KV = draw(columns={"k": draw(of=["a", "b", "c"]), "v": draw(low=0, high=6)}, mos
 S = "+shop:S,item:S,qty:J"
 
 
-def _by(keys: list, values: list) -> dict:
+def _by(keys: list[Any], values: list[Any]) -> dict[str, Any]:
     """Groups in ascending order of their keys."""
     return {k: [v for w, v in zip(keys, values, strict=True) if w == k] for k in sorted(set(keys))}
 
 
-def _agg(fn: Callable[[list], Any]) -> Callable[[dict], dict]:
-    def gold(t: dict) -> dict:
+def _agg(fn: Callable[[list[Any]], Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    def gold(t: dict[str, Any]) -> dict[str, Any]:
         groups = _by(t["k"], t["v"])
         return {"k": list(groups), "v": [fn(v) for v in groups.values()]}
 
     return gold
 
 
-def _where(t: dict, keep: Callable[[int], bool]) -> dict:
+def _where(t: dict[str, Any], keep: Callable[[int], bool]) -> dict[str, Any]:
     rows = [i for i in range(len(t["k"])) if keep(i)]
     return {c: [v[i] for i in rows] for c, v in t.items()}
 
@@ -136,7 +136,7 @@ PROBLEMS = [
         "logic",
         "t:+k:S,v:J n:j -> S",
         "Which keys k occur in at least n rows? In ascending order. n is at least 1.",
-        "exec k from 0!select c:count i by k from t where c>=n",
+        "exec k from (0!select c:count i by k from t) where c>=n",
         lambda t, n: [k for k in sorted(set(t["k"])) if t["k"].count(k) >= n],
         KV,
         draw(low=1, high=4),
@@ -187,7 +187,7 @@ PROBLEMS = [
         "words:CC -> J!J",
         "How many words are there of each length? Return a dictionary from length to number, lengths "
         "ascending. There is at least one word.",
-        "(asc key d)#d:count each group count each words",
+        "k!d k:asc key d:count each group count each words",
         lambda words: {n: sum(len(w) == n for w in words) for n in sorted(set(map(len, words)))},
         draw(least=1, width=(1, 4)),
     ),

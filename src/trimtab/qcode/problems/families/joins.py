@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 NAMES = ["a", "b", "c", "d"]
@@ -12,12 +15,12 @@ TRADES = draw(columns={"time": draw(low=0, high=30, order="ascending"), "qty": d
 QUOTES = draw(columns={"time": draw(low=0, high=30, order="ascending distinct"), "bid": draw(low=1, high=9)}, least=1)
 
 
-def _price(p: dict, s: str) -> int | None:
+def _price(p: dict[str, Any], s: str) -> int | None:
     return dict(zip(p["sym"], p["px"], strict=True)).get(s)
 
 
-def _keep(t: dict, test: object) -> dict:
-    rows = [i for i in range(len(t["sym"])) if test(i)]  # type: ignore[operator]
+def _keep(t: dict[str, Any], test: Callable[[int], bool]) -> dict[str, Any]:
+    rows = [i for i in range(len(t["sym"])) if test(i)]
     return {c: [v[i] for i in rows] for c, v in t.items()}
 
 
@@ -135,7 +138,7 @@ PROBLEMS = [
         "For each sym that occurs in both tables give px in b minus px in a, as a dictionary in the "
         "order of a. Each table has each sym at most once; at least one is common.",
         "k!((exec sym!px from b) k)-(exec sym!px from a) k:a[`sym] inter b`sym",
-        lambda a, b: {s: _price(b, s) - x for s, x in zip(a["sym"], a["px"], strict=True) if s in b["sym"]},  # type: ignore[operator]
+        lambda a, b: {s: _price(b, s) - x for s, x in zip(a["sym"], a["px"], strict=True) if s in b["sym"]},
         draw(columns={"sym": draw(of=["a"], order="distinct"), "px": draw(low=1, high=9)}, least=1),
         PRICES,
         edges=[],
@@ -165,7 +168,7 @@ PROBLEMS = [
         "grouping",
         "a:+k:S,v:J b:+k:S,v:J -> +k:S|v:J",
         "Add up v by k over the rows of both tables together. Return a table keyed by k, keys ascending.",
-        "select sum v by k from a,b",
+        "select sum v by k from (a,b)",
         lambda a, b: (
             lambda ks: {
                 "k": ks,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 M = draw(least=1, most=4, width=(1, 4))
@@ -9,12 +11,12 @@ SQUARE = draw(least=1, most=4, square=True)
 BINARY = draw(least=1, most=4, width=(1, 4), low=0, high=1)
 
 
-def _t(m: list[list]) -> list[list]:
+def _t(m: list[list[Any]]) -> list[list[Any]]:
     return [list(r) for r in zip(*m, strict=True)]
 
 
-def _spiral(m: list[list]) -> list:
-    out: list = []
+def _spiral(m: list[list[Any]]) -> list[Any]:
+    out: list[Any] = []
     while m:
         out += m[0]
         m = _t(m[1:])[::-1] if m[1:] else []
@@ -33,7 +35,7 @@ def _neighbours(m: list[list[int]]) -> list[list[int]]:
     ]
 
 
-def _product(a: list[list], b: list[list]) -> list[list]:
+def _product(a: list[list[Any]], b: list[list[Any]]) -> list[list[Any]]:
     return [[sum(x * y for x, y in zip(r, c, strict=True)) for c in zip(*b, strict=True)] for r in a]
 
 

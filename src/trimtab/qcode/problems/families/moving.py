@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import statistics as st
 
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 K = draw(low=1, high=4)
 SERIES = draw(low=-6, high=9, most=10)
 
 
-def _windows(xs: list, k: int) -> list[list]:
+def _windows(xs: list[Any], k: int) -> list[list[Any]]:
     return [xs[max(0, i - k + 1) : i + 1] for i in range(len(xs))]
 
 
@@ -21,7 +23,7 @@ def _ema(xs: list[float], a: float) -> list[float]:
     return out
 
 
-def _streak(xs: list) -> list[int]:
+def _streak(xs: list[Any]) -> list[int]:
     out: list[int] = []
     for i, v in enumerate(xs):
         out.append(out[-1] + 1 if i and v > xs[i - 1] else 0)

@@ -73,7 +73,7 @@ PROBLEMS = [
         "xs:J -> JJ",
         "Cut an ascending list of distinct numbers into runs of consecutive numbers (1 2 3 7 8 gives 1 2 "
         "3 and 7 8). An empty list gives an empty list.",
-        "$[count xs;(where 1b,1<1_deltas xs);()]",
+        "$[count xs;(where 1b,1<1_deltas xs) cut xs;()]",
         lambda xs: (
             (lambda cuts: [xs[a:b] for a, b in itertools.pairwise(cuts)])(
                 [0, *[i for i in range(1, len(xs)) if xs[i] > xs[i - 1] + 1], len(xs)]

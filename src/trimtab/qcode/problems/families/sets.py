@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 SMALL = draw(low=0, high=6, most=8)
 
 
-def _uniq(xs: list) -> list:
+def _uniq(xs: list[Any]) -> list[Any]:
     return list(dict.fromkeys(xs))
 
 

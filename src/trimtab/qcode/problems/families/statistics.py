@@ -6,13 +6,15 @@ import math
 import statistics as st
 from collections import Counter
 
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 PAIR = (draw(least=2), draw(like=0))
 SMALL = draw(low=0, high=5, most=9)
 
 
-def _ranks(xs: list) -> list[float]:
+def _ranks(xs: list[Any]) -> list[float]:
     return [sum(w < v for w in xs) + (xs.count(v) + 1) / 2 for v in xs]
 
 
@@ -119,7 +121,7 @@ PROBLEMS = [
         "Sort values into bins of width w: bin i holds i*w <= x < (i+1)*w. Return a dictionary from the "
         "numbers of the bins that hold something, ascending, to how many they hold. There is at least "
         "one value.",
-        "(asc key d)#d:count each group floor xs%w",
+        "k!d k:asc key d:count each group floor xs%w",
         lambda xs, w: dict(sorted(Counter(math.floor(v / w) for v in xs).items())),
         draw(least=1, most=10),
         draw(of=[0.5, 1.0, 2.0, 4.0]),

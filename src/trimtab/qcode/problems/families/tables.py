@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from trimtab.qcode.problems.source import draw, problem
 
 TRADE = "+sym:S,price:F,size:J"
 TRADES = draw(columns={"sym": draw(of=["a", "b", "c"]), "price": draw(low=1, high=20), "size": draw(low=1, high=9)})
 
 
-def _pick(t: dict, rows: list[int]) -> dict:
+def _pick(t: dict[str, Any], rows: list[int]) -> dict[str, Any]:
     return {c: [v[i] for i in rows] for c, v in t.items()}
 
 
-def _rows(t: dict) -> range:
+def _rows(t: dict[str, Any]) -> range:
     return range(len(next(iter(t.values()))))
 
 

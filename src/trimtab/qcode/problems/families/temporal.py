@@ -63,7 +63,7 @@ PROBLEMS = [
         "lists",
         "x:d -> s",
         "On which day of the week does the date fall? Answer with the symbol sat, sun, mon, tue, wed, thu or fri.",
-        "`sat`sun`mon`tue`wed`thu`fri x mod 7",
+        "`sat`sun`mon`tue`wed`thu`fri (`long$x) mod 7",
         lambda x: ["mon", "tue", "wed", "thu", "fri", "sat", "sun"][x.weekday()],
     ),
     problem(
