@@ -21,8 +21,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 ROOMS: dict[str, tuple[str, str]] = {
-    "qcode": ("trimtab.qcode.recipe", "code in q and Python, graded by running it"),
     "speculation": ("trimtab.speculation.recipe", "faster decoding: draft trees chosen by a learned policy"),
+    "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter, a sandbox, rewards by execution"),
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }
 

@@ -1,0 +1,37 @@
+"""How does a q program fail? By a q error, by a limit, or by asking for what this interpreter does not have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class QError(Exception):
+    """An error as q signals it: ``'type``, ``'length``, ``'name`` of an undefined variable, a text of the program's own.
+
+    ``defect`` holds the Python exception where the interpreter, rather than the program, was at fault.
+    """
+
+    def __init__(self, text: str, defect: BaseException | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.defect = defect
+
+
+class LimitError(QError):
+    """Steps, memory or time ran out (``'limit``, ``'wsfull``, ``'stop``): no q program can trap it."""
+
+
+class Unsupported(Exception):
+    """The program asks for a feature of q that this interpreter lacks or refuses; names it. Never a verdict on the program."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a session may use up."""
+
+    steps: int = 50_000_000
+    """Calls of lambdas and turns of loops, for each text that the session is given."""
+    memory_bytes: int = 2 << 30
+    """Growth of the process while a text runs, and the size of any one value."""
+    depth: int = 1000
+    """Calls within calls."""

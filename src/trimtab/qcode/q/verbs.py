@@ -1,0 +1,116 @@
+"""What do the commands of q print? The console, a script's run, and the conformance table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from trimtab.checkpoints import replace_file
+from trimtab.console import Table, say
+from trimtab.qcode.q.conformance import Report, measure
+from trimtab.qcode.q.errors import QError, Unsupported
+from trimtab.qcode.q.scripts import statements
+from trimtab.qcode.q.session import Session
+
+HISTORY = Path.home() / ".trimtab_q_history"
+
+
+def run_file(path: Path) -> int:
+    """Run a script; what it prints goes to standard output. An error ends it with status 1."""
+    session = Session(write=_write)
+    try:
+        for statement in statements(path.read_text(encoding="utf-8", errors="surrogateescape")):
+            session(statement)
+    except QError as error:
+        _write(f"'{error.text}\n")
+        return 1
+    except Unsupported as error:
+        raise ValueError(f"{path}: this interpreter has no {error}") from None
+    return 0
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def answer(session: Session, line: str) -> str:
+    """What the console prints for a line: the value, or the error."""
+    try:
+        return session.show(line)
+    except QError as error:
+        return f"'{error.text}\n"
+    except Unsupported as error:
+        return f"unsupported: {error}\n"
+
+
+def interact() -> int:
+    """Read lines and print their values until ``\\\\``, exit or the end of input; lines are kept in a history."""
+    session = Session(write=_write)
+    interactive = sys.stdin.isatty()
+    if interactive:
+        _remember()
+        print("trimtab q; leave by \\\\")
+    while True:
+        prompt = "q" + ("" if session.state.space == "." else session.state.space) + ")"
+        try:
+            line = input(prompt if interactive else "")
+        except EOFError:
+            return 0
+        except KeyboardInterrupt:
+            print()
+            continue
+        if line.strip() in ("\\\\", "exit 0", "exit 0;"):
+            return 0
+        try:
+            _write(answer(session, line))
+        except KeyboardInterrupt:
+            _write("'stop\n")
+
+
+def _remember() -> None:
+    """Line editing, with the lines of earlier sessions."""
+    try:
+        import atexit
+        import readline
+    except ImportError:
+        return
+    if HISTORY.exists():
+        readline.read_history_file(HISTORY)
+    readline.set_history_length(2000)
+    atexit.register(readline.write_history_file, HISTORY)
+
+
+def conformance(path: Path, out: Path | None, failures: bool) -> int:
+    """Replay a file of examples and print how many pass, by section and by reason of failure."""
+    report = measure(path)
+    if failures:
+        _print_failures(report)
+    for title, what in (("section", "section"), ("tag", "tag")):
+        table = Table(f"passed by {title}", (title, "passed", "testable", "share"))
+        for name, (passed, testable) in report.by(what).items():
+            table.add(name, passed, testable, passed / testable)
+        table.print()
+    reasons = Table("failed by reason", ("reason", "count"))
+    for reason, count in report.reasons().most_common():
+        reasons.add(reason, count)
+    reasons.print()
+    data = report.as_json()
+    passed, testable = data["passed"], data["testable"]
+    kept = data["without_known_bad"]
+    print(f"passed {passed} of {testable} testable examples ({passed / max(testable, 1):.1%})")
+    print(f"without {testable - kept['testable']} known to be bad: {kept['passed']} of {kept['testable']}")
+    if out:
+        text = json.dumps(data, indent=1, ensure_ascii=True) + "\n"
+        replace_file(out, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        say(f"written to {out}")
+    return 0
+
+
+def _print_failures(report: Report) -> None:
+    for o in report.outcomes:
+        if not o.passed:
+            mark = " (known bad)" if report.is_bad(o) else ""
+            print(f"--- {o.row['page']}:{o.row.get('line')}  {o.reason}{mark}\nq){o.row['input']}")
+            print(f"expected:\n{o.row['expected']}\ngot:\n{o.got.rstrip()}\n")
