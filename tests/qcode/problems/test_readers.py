@@ -51,8 +51,14 @@ def test_folders_of_the_q_leetcode_data(tmp_path: Path) -> None:
 
 
 def test_rows_of_the_hub(tmp_path: Path) -> None:
-    row = {"problem_name": "two", "problem_description": "Double.", "q_solution": "solve:{2*x}", "tags": None, "difficulty": "Easy",
-           "test_cases": [{"q_test_code": "result:solve[1 2];\nshow result;", "q_expected_output": "2 4"}]}  # fmt: skip
+    row = {
+        "problem_name": "two",
+        "problem_description": "Double.",
+        "q_solution": "solve:{2*x}",
+        "tags": None,
+        "difficulty": "Easy",
+        "test_cases": [{"q_test_code": "result:solve[1 2];\nshow result;", "q_expected_output": "2 4"}],
+    }
     found = readers.read_hub(rows(tmp_path / "test.jsonl", row, {**row, "problem_name": "x", "test_cases": []}))
     assert found.problems[0].tests == (TextTest("2 4", None, "solve[1 2]"),)
     assert found.problems[0].split == "test"
@@ -67,11 +73,11 @@ def test_rows_of_the_hub(tmp_path: Path) -> None:
         ("result:solve[58];\nshow result;", "solve[58]"),
         ("result: solve[(1 2;3 4)]\r\nshow result", "solve[(1 2;3 4)]"),
         ("show solve[1];", "solve[1]"),
-        ("/ a test\nresult:solve[\"a;b\"];\nshow result;", 'solve["a;b"]'),
+        ('/ a test\nresult:solve["a;b"];\nshow result;', 'solve["a;b"]'),
         ("result:solve[1];", None),
         ("", None),
     ],
-)  # fmt: skip
+)
 def test_what_a_q_test_shows(code: str, expression: str | None) -> None:
     assert readers.q_expression(code) == expression
 
@@ -91,7 +97,7 @@ def test_q_humaneval(tmp_path: Path) -> None:
             "    for i in range(3):",
             "        assert candidate(i) == i",
             "    assert candidate(2 ** 3)",
-        ]  # fmt: skip
+        ]
     )
     row = {
         "task_id": "Q/0",

@@ -14,16 +14,18 @@ from trimtab.qcode.problems import qtext
 
 Draws = dict[str, Any]
 
-RESERVED = frozenset(
-    """abs acos aj all and any asc asin asof atan attr avg avgs bin binr by ceiling cols cor cos count cov cross csv cut
-    delete deltas desc dev differ distinct div do each ej ema enlist eval except exec exit exp fby fills first fkeys flip
-    floor from get getenv group gtime hclose hcount hdel hopen hsym iasc idesc if ij in insert inter inv key keys last like
-    lj load log lower lsq ltime ltrim mavg max maxs mcount md5 mdev med meta min mins mmax mmin mmu mod msum neg next not
-    null or over parse peach pj prd prds prev prior rand rank ratios raze read0 read1 reciprocal reval reverse rload rotate
-    rsave rtrim save scan scov sdev select set setenv show signum sin sqrt ss ssr string sublist sum sums sv svar system
-    tables tan til trim type uj ungroup union update upper upsert value var view views vs wavg where while within wj wsum
-    xasc xbar xcol xcols xdesc xexp xgroup xkey xlog xprev xrank""".split()
-)
+KEYWORDS = """
+abs acos aj all and any asc asin asof atan attr avg avgs bin binr by ceiling cols cor cos count cov cross csv
+cut delete deltas desc dev differ distinct div do each ej ema enlist eval except exec exit exp fby fills first
+fkeys flip floor from get getenv group gtime hclose hcount hdel hopen hsym iasc idesc if ij in insert inter
+inv key keys last like lj load log lower lsq ltime ltrim mavg max maxs mcount md5 mdev med meta min mins mmax
+mmin mmu mod msum neg next not null or over parse peach pj prd prds prev prior rand rank ratios raze read0
+read1 reciprocal reval reverse rload rotate rsave rtrim save scan scov sdev select set setenv show signum sin
+sqrt ss ssr string sublist sum sums sv svar system tables tan til trim type uj ungroup union update upper
+upsert value var view views vs wavg where while within wj wsum xasc xbar xcol xcols xdesc xexp xgroup xkey
+xlog xprev xrank
+"""
+RESERVED = frozenset(KEYWORDS.split())
 """Words of q: no argument may have such a name."""
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, progress_bar
+from trimtab.qcode.engine.protocol import Language
 from trimtab.qcode.problems import build, onelines
 from trimtab.qcode.problems import format as layout
 from trimtab.qcode.problems import verify as verification
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from trimtab.qcode.problems.recipe import Convert, Problems, Verify
 
 SHOWN = 20
+LANGUAGES: tuple[Language, ...] = ("q", "python")
 NOTE = "kill rate: the share of wrong programs (one token changed, or a constant answer) that the hidden tests fail"
 
 
@@ -41,10 +43,12 @@ def _checks(problems: Sequence[Problem], settings: verification.Settings) -> lis
             checks.append(check)
             advance(len(checks) / len(problems))
 
-        for language in dict.fromkeys(problem.language for problem in problems):
+        for language in LANGUAGES:
+            some = [problem for problem in problems if problem.language == language]
+            if not some:
+                continue
             engine = executor(language)
             try:
-                some = [problem for problem in problems if problem.language == language]
                 verification.verify(some, engine, settings, heard)
             finally:
                 engine.close()

@@ -14,6 +14,11 @@ def _grouped(n: int) -> str:
     return f"{n:,}"
 
 
+def _newer(a: str, b: str) -> int:
+    p, q = ([*map(int, version.split(".")), 0, 0, 0, 0][:4] for version in (a, b))
+    return (p > q) - (p < q)
+
+
 PROBLEMS = [
     problem(
         "parse_longs",
@@ -153,9 +158,7 @@ PROBLEMS = [
         "Compare two version numbers such as 1.10.2, part by part as numbers; missing parts count as 0. "
         "Return -1, 0 or 1 as a is older than, equal to or newer than b.",
         'v:"J"$"." vs/:(a;b); d:(-). (max count each v)#/:v,\\:4#0; `long$signum first (d where d<>0),0',
-        lambda a, b: (lambda p, q: (p > q) - (p < q))(
-            *[([int(x) for x in v.split(".")] + [0] * 4)[:4] for v in (a, b)]
-        ),
+        _newer,
         draw(words=["1", "1.2", "1.10", "1.2.0", "2.0", "1.9.9"], least=1, most=1),
         draw(words=["1", "1.2", "1.10", "1.2.1", "2", "1.10.0"], least=1, most=1),
         edges=[("1.2", "1.10"), ("1.0", "1"), ("2", "1.9"), ("1.2.0.1", "1.2")],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import statistics as st
-
 from typing import Any
 
 from trimtab.qcode.problems.source import draw, problem

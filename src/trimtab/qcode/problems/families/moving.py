@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics as st
-
 from typing import Any
 
 from trimtab.qcode.problems.source import draw, problem

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics as st
 from collections import Counter
-
 from typing import Any
 
 from trimtab.qcode.problems.source import draw, problem
