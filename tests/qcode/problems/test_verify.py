@@ -50,9 +50,9 @@ def test_weak_tests_show_in_the_kill_rate() -> None:
 
 def test_programs_cannot_change_what_is_expected() -> None:
     engine = embedded.executor("q")
-    cheat = GOOD.program("sum:{0}; solve:{[x] 0}; .q.sum:{0}")
+    cheat = GOOD.program(".q.sum:{0}; .q.neg:{0}; solve:{[x] sum x}")
     (verdict,) = engine.run([cheat], [GOOD.tests])
-    assert [test.status for test in verdict.tests] == [Status.WRONG] * 3 + [Status.PASSED]
+    assert not any(test.status == Status.PASSED for test in verdict.tests[:3])
 
 
 def test_console_text() -> None:
