@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from collections.abc import Callable
+from itertools import pairwise
 
 from trimtab.qcode.q import apply, indexing
 from trimtab.qcode.q.errors import LimitError, QError
