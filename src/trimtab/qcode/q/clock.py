@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ def _ring(number: int, frame: Any) -> None:
 
 
 @contextmanager
-def deadline(seconds: float | None) -> Iterator[None]:
+def deadline(seconds: float | None) -> Generator[None]:
     """Raise LimitError in the block once ``seconds`` have passed (and again, should something catch it).
 
     Without a limit, outside the main thread, and inside another deadline, the block runs as it is.

@@ -385,7 +385,7 @@ _SPECIAL: dict[str, Callable[[Prim, list[Q], Scope], Node | None]] = {
     "::": _return,
     "enlist": _list,
 }
-_SPECIAL |= {k + ":": _compound for k in "+-*%&|^~!,#_=<>?@.$"}
+_SPECIAL.update({k + ":": _compound for k in "+-*%&|^~!,#_=<>?@.$"})
 
 
 def lambda_runner(f: Lambda, state: State) -> Callable[[list[Q]], Q]:

@@ -189,6 +189,8 @@ class Parser:
             return Term(literals.string(token.text), False)
         if kind == "(":
             return Term(self._list(), False)
+        if kind == "[":
+            return Term(tree(SEQUENCE, *self.sequence("]")), False)
         if kind == "{":
             return Term(self._lambda(token.start), False)
         if kind == "adverb":

@@ -66,7 +66,7 @@ vvvvvvfvp.pznvvt
 ttttttftp.pznttt
 """
 _SUBTRACT = {("p", "p"): "n", ("m", "m"): "i", ("d", "d"): "i", ("z", "z"): "f", ("p", "d"): "n", ("d", "p"): "n"}
-_SUBTRACT |= {("p", "z"): "n", ("z", "p"): "n", ("d", "z"): "f", ("z", "d"): "f"}
+_SUBTRACT.update({("p", "z"): "n", ("z", "p"): "n", ("d", "z"): "f", ("z", "d"): "f"})
 
 
 def _table(text: str) -> dict[tuple[int, int], int]:
