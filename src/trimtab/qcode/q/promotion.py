@@ -108,9 +108,9 @@ def _common() -> dict[tuple[int, int], int]:
         out[a, DATETIME] = out[DATETIME, a] = DATETIME
     for a in (DATE, TIMESTAMP):
         for b in spans:
-            out[a, b] = out[b, a] = b if a == DATE else b
+            out[a, b] = out[b, a] = b
     for a in [*order, CHAR]:
-        out[CHAR, a] = out[a, CHAR] = CHAR if a in (CHAR, BOOL, BYTE) else a
+        out[CHAR, a] = out[a, CHAR] = a if a in (REAL, FLOAT) else CHAR
     return out
 
 
