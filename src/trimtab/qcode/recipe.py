@@ -10,6 +10,8 @@ from pathlib import Path
 
 import tyro
 
+from trimtab.qcode.problems import recipe as problems
+
 
 @dataclass(frozen=True)
 class Console:
@@ -44,4 +46,5 @@ class Conformance:
 VERBS: dict[str, type] = {
     "q": Console,
     "conformance": Conformance,
+    **problems.VERBS,
 }

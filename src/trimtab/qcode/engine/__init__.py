@@ -1,0 +1,1 @@
+"""Untrusted programs, run and graded: executors, isolation, verdicts. Useful alone; knows nothing of policies."""

@@ -1,0 +1,27 @@
+"""The shipped problems, a file per family: what it is about, and its list ``PROBLEMS``."""
+
+FAMILIES = (
+    "arithmetic",
+    "casting",
+    "combinatorics",
+    "dictionaries",
+    "encoding",
+    "finance",
+    "grouping",
+    "iteration",
+    "joins",
+    "lists",
+    "logic",
+    "matrices",
+    "moving",
+    "nested",
+    "recursion",
+    "searching",
+    "sets",
+    "sorting",
+    "statistics",
+    "strings",
+    "tables",
+    "temporal",
+    "text",
+)
