@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.qcode.q import indexing
+from trimtab.qcode.q import append, indexing
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.lists import as_list, at, collect, items, pick
 from trimtab.qcode.q.registry import PRIMS
@@ -204,7 +204,7 @@ def _put_dict(x: Dict, i: Q, value: Q) -> Q:
         return PRIMS["upsert"].fns[2](x, _record(x, i, value))
     n = finding.find(x.k, i)
     if type(n) is not int:
-        raise QError("type")
+        n = finding.position_of(x.k, i)
     if n < len(x.k):
         return Dict(x.k, _put_value(x.v, n, value))
     keys = extended(x.k, i)
@@ -302,13 +302,22 @@ def appended(container: Any, key: Any, y: Q) -> Q:
     x = container[key]
     if type(x) is Vec and sys.getrefcount(x) == 3 and not x.attr:
         if x.t == 0:
-            if len(x.a) and sys.getrefcount(x.a) == 2 and (type(y) is not Vec or len(y)):
+            if len(x.a) and sys.getrefcount(x.a) == 2 and _extends(x, y):
                 x.a.extend(items(y) if type(y) is Vec else [y])
-                return x if type(x.a[0]) not in ATOMS or type(x.a[0]) is not type(x.a[-1]) else collect(x.a)
+                return x
         elif x.t != ENUM and qtype(y) in (x.t, -x.t) and sys.getrefcount(x.a) == 2:
             _grow(x, y)
             return x
-    return PRIMS[","].fns[2](x, y)
+    return append.appended(x, y)
+
+
+def _extends(x: Vec, y: Q) -> bool:
+    """Whether a general list stays one, and no matrix gets a row, when the items of ``y`` follow."""
+    first = x.a[0]
+    if type(y) is Vec:
+        return bool(len(y)) and y.t == 0 and type(first) is not Dict
+    return type(first) is Vec and type(y) in ATOMS
+
 
 
 def _grow(x: Vec, y: Q) -> None:

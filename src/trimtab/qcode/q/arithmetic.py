@@ -14,11 +14,13 @@ from trimtab.qcode.q.promotion import ADD, MULTIPLY, NANOSECONDS, SUBTRACT, conv
 from trimtab.qcode.q.registry import dyad
 from trimtab.qcode.q.values import (
     BITS,
+    CHAR,
     DATE,
     DATETIME,
     DTYPES,
     FLOAT,
     FLOATS,
+    GUID,
     INF,
     INT,
     LONG,
@@ -27,6 +29,7 @@ from trimtab.qcode.q.values import (
     NJ,
     NULLS,
     REAL,
+    SYM,
     TIMESPAN,
     TIMESTAMP,
     Q,
@@ -153,8 +156,8 @@ def divide(x: Q, y: Q) -> Q:
 
 def _divide(x: Q, y: Q) -> Q:
     tx, ty = abs(qtype(x)), abs(qtype(y))
-    meet(MULTIPLY, tx, tx if tx > 9 else ty)
-    meet(MULTIPLY, ty, ty)
+    if not {tx, ty}.isdisjoint((GUID, CHAR, SYM)):
+        raise QError("type")
     t = REAL if REAL in (tx, ty) and max(tx, ty) <= REAL else FLOAT
     shaped = lengths(x, y)
     a, b = raw_of(x), raw_of(y)
@@ -174,6 +177,8 @@ def _by_whole(op: Callable[[Any, Any], Any], x: Q, y: Q, keeps: bool) -> Q:
     elif tx >= 12 or ty >= 12:
         t = tx if tx >= 12 else ty
         t = FLOAT if t == DATETIME else t
+        if not keeps and BITS.get(t) == 32 and min(tx, ty) < 12:
+            t = INT
     else:
         t = meet(MULTIPLY, tx, ty)
     shaped = lengths(x, y)
@@ -243,10 +248,9 @@ def _xbar_mixed(x: Q, y: Q, tx: int, ty: int) -> Q:
     step = np.asarray(convert(raw_of(x), tx, TIMESPAN), dtype=np.int64)
     a = np.atleast_1d(np.asarray(convert(raw_of(y), ty, TIMESTAMP), dtype=np.int64))
     out = np.where(a == NJ, NJ, np.floor_divide(a, step) * step)
-    final = ty
-    out = convert(out, TIMESTAMP, final)
+    out = convert(out, TIMESTAMP, ty)
     shaped = lengths(x, y)
-    return result(final, out if shaped else out[0], shaped)
+    return result(ty, out if shaped else out[0], shaped)
 
 
 def floating(op: Callable[[Any, Any], Any]) -> Binary:

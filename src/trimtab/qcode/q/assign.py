@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trimtab.qcode.q import amend, variables
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.functions import Prim
-from trimtab.qcode.q.lists import items
+from trimtab.qcode.q.lists import as_list, items
 from trimtab.qcode.q.registry import PRIMS
 from trimtab.qcode.q.values import ELIDED, NULL, SYM, Q, Vec, count
 
@@ -139,15 +139,15 @@ def _updated(name: str, prim: Prim, value: Node, scope: Scope) -> Node:
 
             def appended(fr: Any) -> Q:
                 y = value(fr)
-                fr[i] = amend.appended(fr, i, y)
-                return y
+                v = fr[i] = amend.appended(fr, i, y)
+                return v
 
             return appended
 
         def local(fr: Any) -> Q:
             y = value(fr)
-            fr[i] = fn(fr[i], y)
-            return y
+            v = fr[i] = fn(fr[i], y)
+            return v
 
         return local
     check_name(name)
@@ -157,15 +157,18 @@ def _updated(name: str, prim: Prim, value: Node, scope: Scope) -> Node:
     def node(fr: Any) -> Q:
         y = value(fr)
         old = names.get(key)
-        if old is None or type(old) is variables.View:
-            old = variables.lookup(state, key)
-            variables.set_global(state, key, fn(old, y))
+        if old is None and append and not variables.exists(state, key):
+            v = as_list(y)
+            variables.set_global(state, key, v)
+        elif old is None or type(old) is variables.View:
+            v = fn(variables.lookup(state, key), y)
+            variables.set_global(state, key, v)
         elif append:
             del old
-            names[key] = amend.appended(names, key, y)
+            v = names[key] = amend.appended(names, key, y)
         else:
-            names[key] = fn(old, y)
-        return y
+            v = names[key] = fn(old, y)
+        return v
 
     return node
 

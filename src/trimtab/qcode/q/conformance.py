@@ -83,7 +83,7 @@ def _run(session: Session, text: str) -> tuple[str, str]:
     except LimitError as error:
         return f"'{error.text}", "limit"
     except QError as error:
-        return f"'{error.text}", "defect" if error.defect else f"error '{error.text}"[:40]
+        return f"{''.join(session.state.output)}'{error.text}", "defect" if error.defect else f"error '{error.text}"[:40]
     except Unsupported as error:
         return f"unsupported: {error}", f"unsupported: {error}"
 
@@ -92,7 +92,7 @@ def _judge(row: Row, got: str, failure: str) -> Outcome:
     expected: str = row["expected"]
     if row["compare"] == "error":
         wanted = expected.split("\n")[0].strip()
-        right = bool(failure) and not failure.startswith("unsupported") and got.split("\n")[0].strip() == wanted
+        right = bool(failure) and not failure.startswith("unsupported") and got.split("\n")[-1].strip() == wanted
         return Outcome(row, "" if right else failure or "no error", got)
     if _agrees(expected, got, row["compare"] == "prefix"):
         return Outcome(row, "", got)

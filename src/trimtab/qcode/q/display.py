@@ -66,9 +66,11 @@ def _grid(x: Vec, rows: int, cols: int) -> list[list[str]]:
     """The cells of a matrix; empty where the list is none."""
     n = -1
     for v in x.a:
-        if type(v) is not Vec or v.t in _UNSPLIT or v.attr or not len(v) or n not in (-1, len(v)):
+        if type(v) is not Vec or v.attr or not len(v) or n not in (-1, len(v)):
             return []
         n = len(v)
+    if all(v.t in _UNSPLIT for v in x.a):
+        return []
     return [cells(_head(v, cols), cols) for v in x.a[:rows]]
 
 

@@ -66,7 +66,13 @@ def _decimals(places: int, x: Q) -> str:
         return formats.float_text(v)
     if abs(places) > 100:
         raise QError("length")
-    return f"{v:.{max(places, 0)}f}"
+    places = max(places, 0)
+    units = abs(v) * 10.0**places
+    if units >= 1e15:
+        return f"{v:.{places}f}"
+    digits = str(int(units + 0.5)).rjust(places + 1, "0")
+    text = f"{digits[: len(digits) - places]}.{digits[len(digits) - places :]}" if places else digits
+    return f"-{text}" if v < 0 else text
 
 
 def _count(x: Q) -> int:

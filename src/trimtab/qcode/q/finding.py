@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.qcode.q.comparison import match, near, simple
+from trimtab.qcode.q.comparison import match, simple
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.joins import hashed, rows_of
 from trimtab.qcode.q.lists import as_list, collect, items, row
@@ -62,7 +62,7 @@ def _atom(x: Vec, y: Q) -> int:
         return len(x.a)
     a = convert(x.a, x.t, t) if x.t != t else x.a
     v = convert(raw(y), -qtype(y), t) if -qtype(y) != t else raw(y)
-    hits = near(a.astype(np.float64), np.float64(v)) if t in FLOATS else a == v
+    hits = np.isnan(a) if t in FLOATS and v != v else a == v
     at = int(np.argmax(hits))
     return at if hits[at] else len(x.a)
 
@@ -78,9 +78,6 @@ def _vector(x: Vec, y: Vec) -> Any:
             first.setdefault(v, i)
         return np.fromiter((first.get(v, n) for v in y.a.tolist()), dtype=np.int64, count=len(y.a))
     a, b = (convert(v.a, v.t, t) if v.t != t else v.a for v in (x, y))
-    if t in FLOATS and (n < 64 or len(b) < 16):
-        hits = near(a.astype(np.float64)[None, :], b.astype(np.float64)[:, None])
-        return np.where(hits.any(axis=1), hits.argmax(axis=1), n)
     order = np.argsort(a, kind="stable")
     ranked = a[order]
     at = np.searchsorted(ranked, b)
@@ -92,8 +89,9 @@ def _vector(x: Vec, y: Vec) -> Any:
     return np.where(found & same, order[safe], n).astype(np.int64)
 
 
-def _whole(x: Vec, y: Q) -> int:
-    for i, v in enumerate(x.a):
+def position_of(x: Vec, y: Q) -> int:
+    """Where a value as a whole is among the items of a list; the count where it is not."""
+    for i, v in enumerate(items(x)):
         if match(v, y):
             return i
     return len(x.a)
@@ -101,15 +99,14 @@ def _whole(x: Vec, y: Q) -> int:
 
 def _in_general(x: Vec, y: Q) -> Q:
     if is_atom(y) or type(y) is not Vec:
-        return _whole(x, y)
+        return position_of(x, y)
     if not x.a:
         return longs([0] * len(y))
     if y.t and any(type(v) is Vec for v in x.a):
-        return _whole(x, y)
-    at = _whole(x, y)
-    if at < len(x.a) or not len(y):
-        return at
-    return collect([_whole(x, v) if is_atom(v) or type(x.a[0]) is Vec else _in_general(x, v) for v in items(y)])
+        return position_of(x, y)
+    if not len(y):
+        return position_of(x, y)
+    return collect([position_of(x, v) if is_atom(v) or type(x.a[0]) is Vec else _in_general(x, v) for v in items(y)])
 
 
 def _in_table(x: Table, y: Q) -> Q:

@@ -149,8 +149,16 @@ def _dict(x: Dict, i: Q) -> Q:
         return _keyed(x, i)
     from trimtab.qcode.q import finding
 
-    where = finding.find(x.k, i)
+    where = _step(x.k, i) if x.attr == "s" else finding.find(x.k, i)
     return _at_positions(x.v, where)
+
+
+def _step(keys: Vec, i: Q) -> Q:
+    """Positions in the keys of a step function: of the last key that is not above."""
+    from trimtab.qcode.q.registry import PRIMS
+
+    at_ = PRIMS["bin"].fns[2](keys, i)
+    return PRIMS["?"].fns[3](PRIMS["<"].fns[2](at_, 0), len(keys), at_)
 
 
 def _at_positions(values: Q, where: Q) -> Q:
@@ -215,6 +223,8 @@ def index(x: Q, path: list[Q]) -> Q:
         return _all(x, rest)
     if type(x) is Table and type(rest[0]) in (str, Vec) and len(rest) == 1 and type(i) is not str:
         return _cells(x, i, rest[0])
+    if type(i) is Table and type(x) is Dict and type(x.k) is Table:
+        return index(index1(x, i), [Vec(LONG, np.arange(len(i))), *rest])
     if type(i) is Vec and not (type(x) is Dict and type(x.k) is Table and len(x.k.names) > 1):
         return collect([index(index1(x, j), rest) for j in items(i)]) if len(i) else EMPTY
     if type(i) is Dict:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trimtab.qcode.q.atomic import lengths, raw_of, result, spread2
-from trimtab.qcode.q.comparison import simple
+from trimtab.qcode.q.comparison import near, simple
 from trimtab.qcode.q.errors import LimitError, QError
 from trimtab.qcode.q.indexing import index1, prototype, take_at
 from trimtab.qcode.q.lists import as_list, at, collect, enlist, is_null_atom, items, keyed, mask_of, pick, row
@@ -20,6 +20,7 @@ from trimtab.qcode.q.values import (
     BYTE,
     DTYPES,
     ENUM,
+    FLOATS,
     INT,
     LONG,
     SHORT,
@@ -76,7 +77,7 @@ def enlist_(x: Q) -> Q:
     return enlist(x)
 
 
-PRIMS["enlist"].shown, PRIMS["enlist"].t, PRIMS["enlist"].rank = ",:", 101, 1
+PRIMS["enlist"].shown, PRIMS["enlist"].t, PRIMS["enlist"].rank = "enlist", 101, 1
 
 
 @dyad(",")
@@ -194,6 +195,8 @@ def take(x: Q, y: Q) -> Q:
     """``n#y``: the first (last, where negative) n items, over again where too few; shapes; chosen keys, columns."""
     if type(x) is Vec and x.t in WHOLE:
         return _reshape([int(v) for v in x.a.tolist()], y)
+    if type(x) is str and type(y) in (Table, Dict) and x in ("", "s", "u", "p", "g"):
+        return _attribute_of_columns(x, y)
     if type(y) in (Table, Dict) and (type(x) in (str, Table) or (type(x) is Vec and (x.t == SYM or type(y) is Dict))):
         return _take_keys(x, y)
     if type(x) is str and type(y) is Vec:
@@ -203,6 +206,21 @@ def take(x: Q, y: Q) -> Q:
 
         return index1(y, PRIMS["where"].fns[1](apply.call(x, [y])))
     return _take_count(sized(whole(x)), y)
+
+
+def _attribute_of_columns(x: str, y: Q) -> Q:
+    """An attribute on a table (its first column) or a dictionary (its keys)."""
+    if type(y) is Table:
+        if not y.cols:
+            return y
+        first = _with_attribute(x, y.cols[0])
+        return Table(y.names, [Vec(first.t, first.a, "p" if x == "s" else x, first.dom), *y.cols[1:]], x)
+    if type(y.k) is Table:
+        keys = _attribute_of_columns("" if x == "s" else x, y.k)
+        if x == "s" and not sorted_already(y.k):
+            raise QError("s-fail")
+        return Dict(Table(keys.names, keys.cols, x), y.v)
+    return Dict(_with_attribute(x, y.k), y.v, x)
 
 
 def _with_attribute(x: str, y: Vec) -> Q:
@@ -226,7 +244,7 @@ def _hashed(y: Vec) -> list[Any]:
     return codes(y)
 
 
-def sorted_already(y: Vec) -> bool:
+def sorted_already(y: Vec | Table) -> bool:
     """Whether a list ascends."""
     from trimtab.qcode.q.sorting import grade_up
 
@@ -258,10 +276,10 @@ def _reshape(shape: list[int], y: Q) -> Q:
     if len(shape) == 1:
         return _take_count(sized(shape[0]), y)
     n = len(y) if type(y) in (Vec, Table) else 1
-    if null in shape:
-        if len(shape) != 2:
-            raise QError("nyi")
+    if null in shape and len(shape) == 2:
         return _chunked(shape, y, n, null)
+    if len(shape) > 2 and any(s <= 0 for s in shape[:-1]):
+        raise QError("domain")
     total = int(np.prod([float(abs(s)) for s in shape]))
     if any(s < 0 for s in shape):
         raise QError("domain")
@@ -535,7 +553,7 @@ def where(x: Q) -> Q:
     return longs(np.repeat(np.arange(len(x)), times))
 
 
-@monad("raze")
+@monad("raze", ",/")
 def raze(x: Q) -> Q:
     """Items of a list joined: one level less."""
     if type(x) is Dict:
@@ -604,6 +622,9 @@ def differ(x: Q) -> Q:
 
     if type(x) not in (Vec, Table):
         raise QError("type")
+    if type(x) is Vec and x.t in FLOATS and len(x):
+        a = x.a.astype(np.float64)
+        return Vec(BOOL, np.r_[True, ~near(a[1:], a[:-1])])
     keys = codes(x)
     return Vec(BOOL, np.array([i == 0 or keys[i] != keys[i - 1] for i in range(len(keys))], dtype=bool))
 

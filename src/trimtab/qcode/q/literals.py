@@ -107,7 +107,7 @@ def _plain_before_suffix(text: str) -> bool:
 
 def _suffix(text: str) -> int:
     """The type that the last letter names, 0 where there is none."""
-    return SUFFIXES.get(text[-1], 0) if _plain_before_suffix(text) else 0
+    return SUFFIXES.get(text[-1], 0) if _plain_before_suffix(text) and not _SPECIAL.fullmatch(text) else 0
 
 
 def _typed(texts: list[str], t: int) -> Vec:

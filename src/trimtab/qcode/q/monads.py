@@ -75,9 +75,7 @@ def _rounded(op: Callable[[Any], Any]) -> Callable[[Any, int], tuple[int, Any]]:
             return t, op(a)
         if t not in FLOATS:
             return (INT, a.astype(np.int32)) if t in (BOOL,) else (t, a)
-        near = np.round(a)
-        close = np.abs(a - near) <= np.maximum(np.abs(a), 1e-300) * 2.0**-43
-        out = np.atleast_1d(np.where(close, near, op(a)).astype(np.float64))
+        out = np.atleast_1d(np.asarray(op(a), dtype=np.float64))
         return LONG, convert(out, FLOAT, LONG).reshape(a.shape)
 
     return f
@@ -118,8 +116,7 @@ def floor(x: Q) -> Q:
 
         return PRIMS["lower"].fns[1](x)
     if type(x) is float and -(2.0**62) < x < 2.0**62:
-        near = round(x)
-        return near if abs(x - near) <= abs(x) * 2.0**-43 else int(np.floor(x))
+        return int(np.floor(x))
     if not 0 < t < 20:
         return spread1(floor, x)
     if t == GUID:

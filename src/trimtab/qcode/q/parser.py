@@ -83,6 +83,8 @@ class Parser:
         self.i = 0
         self.scopes: list[_Names] = []
         self.stops: frozenset[str] = frozenset()
+        self.partial = False
+        """Whether the expression just read ends in a verb without its right argument."""
 
     def program(self) -> list[Q]:
         """The statements of a text; ``ELIDED`` for empty ones."""
@@ -99,6 +101,7 @@ class Parser:
             self.i += 1
             out.append(self.expression())
         self.stops = stops
+        self.partial = False
         self._close(close)
         return out
 
@@ -116,6 +119,7 @@ class Parser:
 
     def expression(self) -> Q:
         """The tree of an expression; ``ELIDED`` where there is none."""
+        self.partial = False
         if self.ended():
             return ELIDED
         kind, text, _, _ = self.tokens[self.i]
@@ -130,12 +134,15 @@ class Parser:
 
     def _from(self, first: Term) -> Q:
         if self.ended():
+            self.partial = first.verb
             return first.tree
         if first.verb:
-            return tree(first.tree, self.expression())
+            return self._applied(tree(first.tree), self.expression())
         second = self.term(prefix=False)
+        if second.tree is IDENTITY and self.ended():
+            return tree(IDENTITY, first.tree)
         if not second.verb:
-            return tree(first.tree, self._from(second))
+            return self._applied(tree(first.tree), self._from(second))
         after = self.tokens[self.i]
         if after.text == ":" and not after.spaced and type(second.tree) is Prim and not second.tree.name[0].isalpha():
             self.i += 1
@@ -143,11 +150,19 @@ class Parser:
         if type(second.tree) is Prim and second.tree.name in (":", "::"):
             return self._assign(second.tree, first.tree)
         if self.ended():
+            self.partial = True
             return tree(second.tree, first.tree)
-        return tree(second.tree, first.tree, self.expression())
+        return self._applied(tree(second.tree, first.tree), self.expression())
+
+    def _applied(self, head: Vec, argument: Q) -> Q:
+        """A function (with its left argument, if any) and its right argument; a composition where that is partial."""
+        if not self.partial:
+            return tree(*head.a, argument)
+        return tree(PRIMS["compose"], head.a[0] if len(head.a) == 1 else head, argument)
 
     def _assign(self, verb: Prim, target: Q) -> Q:
         value = self.expression()
+        self.partial = False
         if self.scopes and verb.name == ":":
             for name in _targets(target):
                 if name not in self.scopes[-1].assigned:
@@ -193,6 +208,8 @@ class Parser:
             return Term(tree(SEQUENCE, *self.sequence("]")), False)
         if kind == "{":
             return Term(self._lambda(token.start), False)
+        if kind == "[":
+            return Term(self._block(), False)
         if kind == "adverb":
             return Term(Iterator(token.text), True)
         raise QError(token.text or "parse")
@@ -247,6 +264,11 @@ class Parser:
             return EMPTY_TREE if items[0] is ELIDED else items[0]
         return tree(PRIMS["enlist"], *items)
 
+    def _block(self) -> Q:
+        """``[a;b;c]`` where an expression may stand: its statements, for the value of the last."""
+        statements = self.sequence("]")
+        return statements[0] if len(statements) == 1 else tree(SEQUENCE, *statements)
+
     def _lambda(self, start: int) -> Q:
         names = _Names()
         self.scopes.append(names)
@@ -279,6 +301,7 @@ class Parser:
 
 
 EMPTY_TREE = Vec(0, [])
+IDENTITY = PRIMS.setdefault("::", Prim("::", "::", 101, 1))
 
 
 def _targets(target: Q) -> list[str]:

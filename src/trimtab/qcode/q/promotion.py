@@ -110,7 +110,7 @@ def _common() -> dict[tuple[int, int], int]:  # noqa: C901 one case after anothe
         for b in spans:
             out[a, b] = out[b, a] = b
     for a in [*order, CHAR]:
-        out[CHAR, a] = out[a, CHAR] = CHAR if a in (CHAR, BOOL, BYTE) else a
+        out[CHAR, a] = out[a, CHAR] = a if a in (REAL, FLOAT) else CHAR
     return out
 
 

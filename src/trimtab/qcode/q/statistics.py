@@ -169,7 +169,7 @@ def _avg(x: Q) -> Q:
         return Dict(syms(x.names), collect([_avg(c) for c in x.cols]))
     if type(x) is Vec and x.t == 0 and x.a:
         if all(type(v) in ATOMS for v in x.a):
-            return _avg(PRIMS["$"].fns[2]("float", x))
+            return PRIMS["%"].fns[2](PRIMS["sum"].fns[1](PRIMS["$"].fns[2]("float", x)), len(x))
         return PRIMS["%"].fns[2](PRIMS["sum"].fns[1](x), len(x))
     return _spread(np.mean)(x)
 
@@ -221,7 +221,7 @@ def _boolean(x: Q, fold: str, again: Callable[[Q], Q], op: Callable[[Any], Any])
     return bool(op(_truths(x)))
 
 
-def _running(name: str, typed: Callable[[Vec], Q], fold: str) -> None:
+def _running(name: str, shown: str, typed: Callable[[Vec], Q], fold: str) -> None:
     def f(x: Q) -> Q:
         if type(x) is Dict:
             return Dict(x.k, f(x.v))
@@ -237,7 +237,7 @@ def _running(name: str, typed: Callable[[Vec], Q], fold: str) -> None:
             out.append(op(out[-1], v) if out else v)
         return collect(out) if out else x
 
-    monad(name)(f)
+    monad(name, shown)(f)
 
 
 def _sums(x: Vec) -> Q:
@@ -270,10 +270,10 @@ def _extremes(top: bool) -> Callable[[Vec], Q]:
     return f
 
 
-_running("sums", _sums, "+")
-_running("prds", _prds, "*")
-_running("maxs", _extremes(True), "|")
-_running("mins", _extremes(False), "&")
+_running("sums", "+\\", _sums, "+")
+_running("prds", "*\\", _prds, "*")
+_running("maxs", "|\\", _extremes(True), "|")
+_running("mins", "&\\", _extremes(False), "&")
 
 
 @monad("avgs")
@@ -314,7 +314,7 @@ def _pairwise(name: str, op: str) -> None:
         before = [first, *values[:-1]]
         return collect([fn(b, a) for a, b in zip(before, values, strict=True)])
 
-    monad(name)(f)
+    monad(name, op + "':")(f)
     function(name, 2)(since)
 
 
