@@ -1,4 +1,4 @@
-"""What may ``x,:y`` append? What keeps the type of ``x``: 'type for other items, records for tables, 'cast out of a domain."""
+"""What may ``x,:y`` append? What keeps the type of ``x``: 'type for other items, records for tables."""
 
 from __future__ import annotations
 

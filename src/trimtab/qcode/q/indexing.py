@@ -153,7 +153,7 @@ def _dict(x: Dict, i: Q) -> Q:
     return _at_positions(x.v, where)
 
 
-def _step(keys: Vec, i: Q) -> Q:
+def _step(keys: Q, i: Q) -> Q:
     """Positions in the keys of a step function: of the last key that is not above."""
     from trimtab.qcode.q.registry import PRIMS
 
@@ -202,7 +202,7 @@ def _keyed(x: Dict, i: Q) -> Q:
     return _at_positions(x.v, finding.find(keys, Dict(names, collect(parts))))
 
 
-def index(x: Q, path: list[Q]) -> Q:
+def index(x: Q, path: list[Q]) -> Q:  # noqa: C901 one case after another
     """Index at depth: an elided level means all of it, a list at a level keeps its shape."""
     if not path:
         return x
