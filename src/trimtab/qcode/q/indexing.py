@@ -69,6 +69,8 @@ def index1(x: Q, i: Q) -> Q:
         return _list(x, i)
     if type(x) is Table:
         return _table(x, i)
+    if type(x) is not Dict:
+        raise QError("type")
     return _dict(x, i)
 
 
@@ -169,6 +171,8 @@ def _at_positions(values: Q, where: Q) -> Q:
         return index1(values, where)
     if type(where) is Vec and where.t == 0:
         return collect([_at_positions(values, w) for w in where.a])
+    if type(where) is not Vec:
+        raise QError("type")
     return take_at(values, where.a)
 
 
