@@ -176,7 +176,7 @@ def test_held_trees_are_counted_and_certain() -> None:
 def test_sampled_trees_have_the_chances_that_it_tells() -> None:
     """Over many decodes that begin alike, frequencies are the softmax of the scores, and the told chances too."""
     policy = _acting(_CHANCE)
-    features = policy.features.normalise(policy._known(_state([])))
+    features, _scores = policy._seen(_state([]))
     expected = softmax(policy.mlp.scores(features), 2.0)
     counts = dict.fromkeys(range(len(SHAPES)), 0)
     for _ in range(4000):

@@ -72,6 +72,20 @@ def write_statistics(tops: np.ndarray, context_tokens: int, out: np.ndarray) -> 
     out[_SCALARS - 1] = math.log1p(context_tokens)
 
 
+def statistics_on_device(tops: Tensor, log_context_1: Tensor) -> Tensor:
+    """``write_statistics`` in torch: the same numbers [len(STATISTICS)], where ``tops`` lie, without waiting for them.
+
+    ``log_context_1`` is log(1 + context_tokens), on the same device.
+    """
+    tops = tops.float().clamp(min=_IMPOSSIBLE)
+    chances = tops.exp()
+    masses = chances.cumsum(0)
+    rest_1 = (1.0 - masses[-1:]).clamp(min=1e-9)
+    entropy_1 = -(chances * tops).sum(0, keepdim=True) - rest_1 * rest_1.log()
+    frontier = [masses[count - 1 : count] for count in _MASSES]
+    return torch.cat((tops[:_DRAFT_TOP], masses[:1], *frontier, entropy_1, log_context_1))
+
+
 class PositionFeatures:
     """Features of a position, from what the engine has at hand when a round begins.
 
@@ -120,6 +134,16 @@ class PositionFeatures:
     def read(self, state: RoundState) -> np.ndarray:
         """The features [F], float32, when a round begins."""
         return self(state.root_logprobs_D, state.target_logits_V, state.root_state_H, state.context_tokens)
+
+    @property
+    def with_statistics(self) -> bool:
+        """Whether the first of ``tensors`` are the log-probabilities that the statistics are made from."""
+        return True
+
+    def tensors(self, state: RoundState) -> list[Tensor]:
+        """What the features are made from, on the device: nothing is copied, nothing waited for."""
+        projected = [] if self._projection is None else [self._projection(state.root_state_H)]
+        return [root_tops(state.root_logprobs_D), *projected]
 
     def bind(self, speculator: Speculator) -> PositionFeatures:
         """Itself, for use with this pair. Raises ValueError where the head's state has another width."""

@@ -19,6 +19,7 @@ from difflib import get_close_matches
 from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
 from trimtab.encoders.hidden import HiddenProjection
 from trimtab.plain import Plain
@@ -49,6 +50,15 @@ class Features(Protocol):
 
     def read(self, state: RoundState) -> np.ndarray:
         """The features [F], float32, when a round begins."""
+        ...
+
+    @property
+    def with_statistics(self) -> bool:
+        """Whether the first of ``tensors`` are the log-probabilities that the statistics are made from."""
+        ...
+
+    def tensors(self, state: RoundState) -> list[Tensor]:
+        """What the features are made from, on the device: nothing is copied, nothing waited for."""
         ...
 
     def bind(self, speculator: Speculator) -> Features:
@@ -138,14 +148,23 @@ class StateFeatures:
 
     def read(self, state: RoundState) -> np.ndarray:
         """The features [F], float32, when a round begins."""
-        tensors = [part.read(state) for part in self._parts.values()]
+        raw = joined_on_device(self.tensors(state))
         if not self._statistics:
-            return joined_on_device(tensors)
-        raw = joined_on_device([root_tops(state.root_logprobs_D), *tensors])
+            return raw
         features = np.empty(self._scalars + len(raw) - COPIED, dtype=np.float32)
         write_statistics(raw[:COPIED], state.context_tokens, features)
         features[self._scalars :] = raw[COPIED:]
         return features
+
+    @property
+    def with_statistics(self) -> bool:
+        """Whether the first of ``tensors`` are the log-probabilities that the statistics are made from."""
+        return self._statistics
+
+    def tensors(self, state: RoundState) -> list[Tensor]:
+        """What the features are made from, on the device: nothing is copied, nothing waited for."""
+        parts = [part.read(state) for part in self._parts.values()]
+        return [root_tops(state.root_logprobs_D), *parts] if self._statistics else parts
 
     def foresee(self, committed: Sequence[int], prompt_tokens: int) -> None:
         """Prepare, in batches, for reading all positions of a reply (see ``state_parts.Text``)."""

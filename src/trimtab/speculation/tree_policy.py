@@ -23,6 +23,7 @@ from trimtab.policies.mlp import MLP
 from trimtab.speculation import policy_files
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.context import FeatureSet, History
+from trimtab.speculation.device_path import DevicePath
 from trimtab.speculation.engine.generation import Round, RoundState
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.flat_replay import FlatReplay, Rounds, roll
@@ -83,6 +84,7 @@ class TreePolicy:
         self._probabilities: list[float] = []
         self._decided: np.ndarray | None = None
         self._generator = np.random.default_rng(self.inference.seed)
+        self._on_device: DevicePath | None = None
 
     def acting(self, inference: Inference, *, expected_A: np.ndarray | None = None) -> TreePolicy:
         """The same policy in another mode of inference (``expected_A``: default its own)."""
@@ -99,16 +101,22 @@ class TreePolicy:
         age = self._plan.age(state.rounds)
         if age and self.inference.hold.drift is None:
             return self._kept(age)
-        features = self.features.normalise(self._known(state))
+        features, scores = self._seen(state)
         if age and not self._drifted(features):
             self.counts.checks += 1
             return self._kept(age)
-        return self._decide(features, state.rounds)
+        return self._decide(features, scores, state.rounds)
 
-    def _known(self, state: RoundState) -> np.ndarray:
-        """The joined features [F] of a round."""
-        history = self._memory.up_to(state.rounds)
-        return np.concatenate((self.position.read(state), history.features()[0]))
+    def _seen(self, state: RoundState) -> tuple[np.ndarray, np.ndarray]:
+        """Normalised features [F] and scores [M * A] of a round, computed where the engine's tensors lie."""
+        history_F = self._memory.up_to(state.rounds).features()[0]
+        device = state.root_logprobs_D.device
+        if device.type != "cpu":
+            if self._on_device is None or self._on_device.device != device:
+                self._on_device = DevicePath(self.position, self.features, self.mlp, device)
+            return self._on_device(state, history_F)
+        features_F = self.features.normalise(np.concatenate((self.position.read(state), history_F)))
+        return features_F, self.mlp.scores(features_F)
 
     def _drifted(self, features_F: np.ndarray) -> bool:
         drift = self.inference.hold.drift
@@ -122,8 +130,8 @@ class TreePolicy:
         self.last_decided = False
         return self.actions[self._plan.at(age)]
 
-    def _decide(self, features_F: np.ndarray, rounds: list[Round]) -> TreeShape:
-        columns, self._probabilities = self._chosen(features_F)
+    def _decide(self, features_F: np.ndarray, scores: np.ndarray, rounds: list[Round]) -> TreeShape:
+        columns, self._probabilities = self._chosen(scores)
         expected = [] if self.expected_A is None else self.expected_A[columns].tolist()
         self._plan.make(columns, expected, rounds)
         self._decided = features_F
@@ -131,22 +139,29 @@ class TreePolicy:
         self.counts.decisions += 1
         return self.actions[columns[0]]
 
-    def _chosen(self, features_F: np.ndarray) -> tuple[list[int], list[float]]:
-        """A plan's columns, and the chance of each."""
+    def _chosen(self, scores: np.ndarray) -> tuple[list[int], list[float]]:
+        """A plan's columns, and the chance of each, from scores [M * A]."""
         if self.inference.planned_rounds == 1 and self.inference.mode == "argmax":
-            return [self.mlp.choose(features_F)], [1.0]
-        plan_BM, chances_BM = self._planned(features_F[None], self._generator)
+            return [int(scores.argmax())], [1.0]
+        plan_BM, chances_BM = self._drawn(self._by_round(scores[None]), self._generator)
         return plan_BM[0].tolist(), chances_BM[0].tolist()
 
     # -- in replay -----------------------------------------------------------------------------------------------------
 
     def scores(self, features_BF: np.ndarray) -> np.ndarray:
         """Scores [B, M, A] of each tree in each of the M planned rounds, for normalised features."""
-        return self.mlp.scores(features_BF).reshape(len(features_BF), self.inference.planned_rounds, len(self.actions))
+        return self._by_round(self.mlp.scores(features_BF))
+
+    def _by_round(self, scores: np.ndarray) -> np.ndarray:
+        """The network's outputs [B, M * A] as [B, M, A]."""
+        return scores.reshape(len(scores), self.inference.planned_rounds, len(self.actions))
 
     def _planned(self, features_BF: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Plans [B, M] for normalised features, and the chance of each choice [B, M]."""
-        scores = self.scores(features_BF)
+        return self._drawn(self.scores(features_BF), generator)
+
+    def _drawn(self, scores: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Plans [B, M] for scores [B, M, A], and the chance of each choice [B, M]."""
         if self.inference.mode == "argmax":
             return scores.argmax(axis=2), np.ones(scores.shape[:2])
         probabilities = softmax(scores, self.inference.temperature)
