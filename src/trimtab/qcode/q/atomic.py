@@ -62,6 +62,7 @@ def merge(f: Binary, x: Dict, y: Dict) -> Dict:
 
     if match(x.k, y.k):
         return Dict(x.k, f(x.v, y.v))
+    alone = PRIMS["neg"].fns[1] if f is PRIMS["-"].fns[2] else None
     join = PRIMS[","].fns[2]
     at = finding.find(x.k, y.k).a
     new = at == len(x.k)
@@ -73,7 +74,7 @@ def merge(f: Binary, x: Dict, y: Dict) -> Dict:
         if k < len(x.k):
             values = [*values[:k], f(values[k], v), *values[k + 1 :]]
         else:
-            values = [*values, v]
+            values = [*values, alone(v) if alone else v]
     return Dict(keys, collect(values))
 
 

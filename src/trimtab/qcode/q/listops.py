@@ -563,6 +563,8 @@ def raze(x: Q) -> Q:
     if x.a and all(type(v) is Vec and v.t == x.a[0].t and v.t and v.dom == x.a[0].dom for v in x.a):
         return Vec(x.a[0].t, np.concatenate([v.a for v in x.a]), "", x.a[0].dom)
     if x.a and any(type(v) in (Dict, Table) for v in x.a):
+        if any(type(v) in ATOMS for v in x.a) and any(type(v) is Dict for v in x.a):
+            raise QError("type")
         out: Q = x.a[0] if type(x.a[0]) not in ATOMS else enlist(x.a[0])
         for v in x.a[1:]:
             out = join(out, v)

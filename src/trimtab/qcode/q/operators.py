@@ -370,7 +370,6 @@ def untyped(tree: Q) -> Q:
 @monad("key", "!:")
 def key(x: Q) -> Q:
     """Keys of a dictionary, key columns of a table, names in a namespace, the domain or type of a list, ``til`` of a number."""
-    state = current()
     if type(x) is Dict:
         return x.k
     if type(x) is str:
@@ -385,7 +384,6 @@ def key(x: Q) -> Q:
         return PRIMS["til"].fns[1](x)
     if type(x) in ATOMS:
         return formats.type_name(-qtype(x))
-    del state
     raise QError("type")
 
 
@@ -405,7 +403,7 @@ def _key_of_name(x: str) -> Q:
     full = variables.full_name(x, state.space)
     if full in state.names:
         found = variables.lookup(state, x)
-        return found.k if type(found) is Dict else full
+        return found.k if type(found) is Dict else x if x.startswith("..") else full
     members = variables.namespace(state, full)
     return members.k if members is not None else EMPTY
 

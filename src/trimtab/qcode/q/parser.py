@@ -18,6 +18,7 @@ from trimtab.qcode.q.values import CHAR, ELIDED, NULL, Atom, Func, Q, Vec, syms
 SEQUENCE = Atom(CHAR, ord(";"))
 """Head of a tree of statements."""
 CONTROL = frozenset(("if", "do", "while"))
+OPERATORS = frozenset("+-*%&|^~!,#_=<>?@.$") | {"<=", ">=", "<>"}
 TEMPLATES = frozenset(("select", "exec", "update", "delete"))
 UNARY = {
     "+:": "flip",
@@ -137,6 +138,7 @@ class Parser:
             self.partial = first.verb
             return first.tree
         if first.verb:
+            self._check_prefix(first.tree)
             return self._applied(tree(first.tree), self.expression())
         second = self.term(prefix=False)
         if second.tree is IDENTITY and self.ended():
@@ -153,6 +155,11 @@ class Parser:
             self.partial = True
             return tree(second.tree, first.tree)
         return self._applied(tree(second.tree, first.tree), self.expression())
+
+    def _check_prefix(self, verb: Q) -> None:
+        """An operator needs a left argument, but for the unary forms of k (``#:``)."""
+        if type(verb) is Prim and verb.name in OPERATORS and self.tokens[self.i - 1].text == verb.name:
+            raise QError(verb.name)
 
     def _applied(self, head: Vec, argument: Q) -> Q:
         """A function (with its left argument, if any) and its right argument; a composition where that is partial."""

@@ -349,6 +349,8 @@ def _two(name: str, op: Callable[[Any, Any], float]) -> None:
             return collect([f(v, y) for v in x.a])
         if type(y) is Vec and y.t == 0 and y.a and type(y.a[0]) is Vec:
             return collect([f(x, v) for v in items(PRIMS["flip"].fns[1](y) if name[0] == "w" else y)])
+        if name == "wsum" and type(x) in ATOMS:
+            return PRIMS["sum"].fns[1](PRIMS["*"].fns[2](x, y))
         a, b = _paired(_values(x), _values(y))
         with np.errstate(all="ignore"):
             return float(op(a, b)) if len(a) else (0.0 if name == "wsum" else float("nan"))

@@ -75,7 +75,7 @@ def _precision(rest: str) -> Q:
 def _size(rest: str) -> Q:
     state = current()
     if not rest:
-        return vec(INT, [state.rows, state.cols])
+        return longs([state.rows, state.cols])
     parts = [_whole(p) for p in rest.split()]
     if len(parts) != 2:
         raise QError("length")

@@ -50,6 +50,8 @@ class View:
 
 def full_name(name: str, space: str) -> str:
     """The name with its namespace: ``a`` in ``.ns`` is ``.ns.a``."""
+    if name.startswith(".."):
+        return name[2:]
     return name if space == "." or name.startswith(".") else f"{space}.{name}"
 
 
