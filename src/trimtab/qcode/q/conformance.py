@@ -18,7 +18,7 @@ from typing import Any
 from trimtab.qcode.q.errors import LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
-LIMITS = Limits(memory_bytes=1 << 29, seconds=2.0)
+LIMITS = Limits(memory_bytes=1 << 31, seconds=20.0)
 KNOWN_BAD = Path(__file__).with_name("known_bad.json")
 Row = dict[str, Any]
 

@@ -90,7 +90,7 @@ def cells(x: Q, cols: int = FULL) -> list[str]:
     if type(x) is Table:
         return _aligned_columns([_padded(cells(c, cols)) for c in x.cols], len(x))
     if x.t == 0:
-        return ["" if type(v) is Vec and v.t == 0 and not v.a else one_line(v, cols) for v in x.a]
+        return [one_line(v, cols) for v in x.a]
     if x.t == ENUM:
         x = enum_symbol(x)
     t = x.t

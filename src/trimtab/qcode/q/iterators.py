@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from trimtab.qcode.q import apply, indexing
-from trimtab.qcode.q.errors import LimitError, QError
+from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.functions import Derived, Lambda, Prim
 from trimtab.qcode.q.lists import collect, items
 from trimtab.qcode.q.registry import PRIMS, dyad, function
@@ -167,7 +168,7 @@ _SCANS = {"+": "sums", "*": "prds", "&": "mins", "|": "maxs", "and": "mins", "or
 def _tick(state: State) -> None:
     state.steps_left -= 1
     if state.steps_left < 0:
-        raise LimitError("limit")
+        state.refuel()
 
 
 def _over(f: Q, args: list[Q]) -> Q:
@@ -304,7 +305,7 @@ def _prior(f: Q, args: list[Q]) -> Q:
     else:
         before = indexing.prototype(x)
     first = values[0] if before is None else fn(values[0], before)
-    return collect([first, *[fn(v, u) for u, v in zip(values, values[1:], strict=False)]])
+    return collect([first, *[fn(v, u) for u, v in pairwise(values)]])
 
 
 def _typed_identity(f: Prim, x: Q) -> Q:

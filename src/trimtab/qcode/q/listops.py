@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from trimtab.qcode.q.atomic import lengths, raw_of, result, spread2
 from trimtab.qcode.q.comparison import near, simple
-from trimtab.qcode.q.errors import LimitError, QError
+from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.indexing import index1, prototype, take_at
 from trimtab.qcode.q.lists import as_list, at, collect, enlist, is_null_atom, items, keyed, mask_of, pick, row
 from trimtab.qcode.q.promotion import COMMON, convert, meet
 from trimtab.qcode.q.registry import PRIMS, dyad, function, monad
+from trimtab.qcode.q.state import LARGE, current
 from trimtab.qcode.q.values import (
     ATOMS,
     BOOL,
@@ -38,8 +40,6 @@ from trimtab.qcode.q.values import (
 )
 
 WHOLE = frozenset((BOOL, BYTE, SHORT, INT, LONG))
-LARGEST = 1 << 28
-"""Items that one list may have."""
 
 
 def whole(x: Q) -> int:
@@ -53,8 +53,7 @@ def whole(x: Q) -> int:
 
 def sized(n: int) -> int:
     """A length; 'wsfull where it is too large."""
-    if abs(n) > LARGEST:
-        raise LimitError("wsfull")
+    current().allow(abs(n))
     return n
 
 
@@ -97,6 +96,8 @@ def join(x: Q, y: Q) -> Q:
 
 
 def _join_lists(x: Vec, y: Vec) -> Q:
+    if len(x) + len(y) > LARGE:
+        sized(len(x) + len(y))
     if x.t == y.t and x.dom == y.dom:
         if x.t == 0:
             return collect([*x.a, *y.a]) if not (x.a and y.a) else Vec(0, [*x.a, *y.a])
@@ -191,7 +192,7 @@ def _column_join(a: Vec, b: Vec) -> Q:
 
 @dyad("#", infix=False)
 def take(x: Q, y: Q) -> Q:
-    """``n#y``: the first (last, where negative) n items, over again where there are too few; shapes; chosen keys, columns."""
+    """``n#y``: the first (last, where negative) n items, over again where there are too few; shapes; keys, columns."""
     if type(x) is Vec and x.t in WHOLE:
         return _reshape([int(v) for v in x.a.tolist()], y)
     if type(x) is str and type(y) in (Table, Dict) and x in ("", "s", "u", "p", "g"):
@@ -232,7 +233,7 @@ def _with_attribute(x: str, y: Vec) -> Q:
         raise QError("s-fail")
     if x == "u" and len(set(keys)) < len(keys):
         raise QError("u-fail")
-    if x == "p" and sum(a != b for a, b in zip(keys, keys[1:], strict=False)) + bool(keys) > len(set(keys)):
+    if x == "p" and sum(a != b for a, b in pairwise(keys)) + bool(keys) > len(set(keys)):
         raise QError("u-fail")
     return Vec(y.t, y.a, x, y.dom)
 
@@ -293,7 +294,7 @@ def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
         bounds = [i * n // rows for i in range(rows + 1)]
     else:
         bounds = [*range(0, n, max(width, 1)), n]
-    return Vec(0, [pick(y, np.arange(a, b)) for a, b in zip(bounds, bounds[1:], strict=False)])
+    return Vec(0, [pick(y, np.arange(a, b)) for a, b in pairwise(bounds)])
 
 
 def _nested(flat: Q, shape: list[int]) -> Q:
@@ -368,7 +369,7 @@ def cut_at(x: Vec, y: Q) -> Q:
     if not len(x):
         return Vec(0, [])
     starts = [int(v) for v in x.a.tolist()]
-    if any(b < a for a, b in zip(starts, starts[1:], strict=False)) or any(not 0 <= s <= len(y) for s in starts):
+    if any(b < a for a, b in pairwise(starts)) or any(not 0 <= s <= len(y) for s in starts):
         raise QError("domain" if any(s < 0 for s in starts) else "length")
     ends = [*starts[1:], len(y)]
     return Vec(0, [pick(y, np.arange(a, b)) for a, b in zip(starts, ends, strict=True)])

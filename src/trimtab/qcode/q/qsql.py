@@ -10,6 +10,8 @@ from trimtab.qcode.q import casts, variables
 from trimtab.qcode.q.compiler import Node, Scope, compile_tree
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.finding import codes, first_positions
+from trimtab.qcode.q.functions import Prim
+from trimtab.qcode.q.grouping import reduced, row_parts
 from trimtab.qcode.q.indexing import prototype, take_at
 from trimtab.qcode.q.joins import is_keyed, rekeyed, unkeyed
 from trimtab.qcode.q.listops import rekey, sublist
@@ -212,32 +214,37 @@ def _exec(rows: Rows, cols: Q) -> Q:
 
 def _groups(rows: Rows, keys: Table) -> tuple[Table, list[Any]]:
     """Distinct keys in ascending order, and the rows of each."""
-    seen = np.arange(len(rows.table)) if rows.where is None else rows.where
     first, groups = _grouped_rows(keys)
     distinct_keys = Table(keys.names, [pick_raw(c, first) for c in keys.cols])
     order = grade_up(distinct_keys)
     ordered = Table(keys.names, [pick_raw(c, order) for c in distinct_keys.cols])
-    return ordered, [seen[groups[i]] for i in order.tolist()]
+    if rows.where is None:
+        return ordered, [groups[i] for i in order.tolist()]
+    return ordered, [rows.where[groups[i]] for i in order.tolist()]
 
 
 def _grouped_rows(keys: Table) -> tuple[Any, list[Any]]:
-    if len(keys.cols) == 1 and keys.cols[0].t not in (0, SYM, 2, 8, 9, 15) and len(keys) > 32:
-        a = keys.cols[0].a
-        order = np.argsort(a, kind="stable")
-        ranked = a[order]
-        starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-        return order[starts], np.split(order, starts[1:])
-    if len(keys.cols) == 1 and keys.cols[0].t == SYM and len(keys) > 32:
-        found: dict[str, int] = {}
-        marks = np.fromiter((found.setdefault(v, len(found)) for v in keys.cols[0].a.tolist()), np.int64, len(keys))
-        order = np.argsort(marks, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(marks[order]) != 0])
-        return order[starts], np.split(order, starts[1:])
+    quick = row_parts(keys) if len(keys) > 32 else None
+    if quick is not None:
+        return quick
     first, groups = first_positions(codes(keys))
     return np.array(first, dtype=np.int64), [np.array(g, dtype=np.int64) for g in groups.values()]
 
 
+def _reduced(rows: Rows, groups: list[Any], tree: Q) -> Vec | None:
+    """A phrase that is an aggregate of a column, for many groups at once."""
+    if type(tree) is not Vec or tree.t != 0 or len(tree.a) != 2 or len(groups) < 8:
+        return None
+    f, name = tree.a
+    if type(f) is not Prim or type(name) is not str or name not in rows.table.names:
+        return None
+    return reduced(f.name, rows.table.col(name), groups)
+
+
 def _per_group(rows: Rows, groups: list[Any], tree: Q) -> Vec:
+    at_once = _reduced(rows, groups, tree)
+    if at_once is not None:
+        return at_once
     node = rows.compile(tree)
     out: list[Q] = []
     for where in groups:

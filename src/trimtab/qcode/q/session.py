@@ -66,12 +66,12 @@ class Session:
     def _guarded(self, work: Callable[[], Q]) -> Q:
         """Run under the limits; every failure leaves as QError, LimitError or Unsupported."""
         state = self.state
-        state.steps_left, state.depth = state.limits.steps, 0
+        state.begin()
         before = activate(state)
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, STACK))
         try:
-            with deadline(state.limits.seconds):
+            with deadline(state):
                 return work()
         except (QError, Unsupported):
             raise

@@ -9,10 +9,12 @@ import numpy as np
 from trimtab.qcode.q.comparison import match, simple
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.finding import codes, find, first_positions
+from trimtab.qcode.q.grouping import parts, stable_order
 from trimtab.qcode.q.indexing import index1
 from trimtab.qcode.q.lists import as_list, collect, items, keyed, pick
 from trimtab.qcode.q.promotion import COMMON, convert, meet
 from trimtab.qcode.q.registry import PRIMS, dyad, monad
+from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
     ATOMS,
     BOOL,
@@ -25,6 +27,7 @@ from trimtab.qcode.q.values import (
     Table,
     Vec,
     bools,
+    count,
     longs,
     qtype,
     raw,
@@ -63,7 +66,7 @@ def grade_up(x: Q) -> Any:
         values = x.a.tolist()
         return np.array(sorted(range(len(values)), key=values.__getitem__), dtype=np.int64)
     if x.t:
-        return np.argsort(x.a, kind="stable")
+        return stable_order(x.a)
     keys = [order_key(v) for v in x.a]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
@@ -151,7 +154,6 @@ def _by_columns(x: Q, y: Q, down: bool) -> Q:
             return y
         raise QError("type")
     if type(y) is str:
-        from trimtab.qcode.q.state import current
         from trimtab.qcode.q.variables import lookup
 
         current().names[y] = _by_columns(x, lookup(current(), y), down)
@@ -267,12 +269,9 @@ def group(x: Q) -> Q:
 
 
 def _group_typed(x: Vec) -> Dict:
-    order = np.argsort(x.a, kind="stable")
-    ranked = x.a[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    parts = np.split(order, starts[1:])
-    by_first = np.argsort(order[starts], kind="stable")
-    return Dict(pick(x, np.sort(order[starts])), Vec(0, [longs(parts[i]) for i in by_first.tolist()]))
+    first, rows = parts(x.a)
+    by_first = np.argsort(first, kind="stable")
+    return Dict(pick(x, first[by_first]), Vec(0, [longs(rows[i]) for i in by_first.tolist()]))
 
 
 @dyad("in")
@@ -298,9 +297,9 @@ def in_(x: Q, y: Q) -> Q:
         and ENUM not in (x.t, y.t)
     ):
         return bools(np.zeros(len(x), dtype=bool))
-    if type(y) is Vec and y.t and type(x) in ATOMS and SYM in (y.t, -qtype(x)) and y.t != -qtype(x):
-        if ENUM not in (y.t, -qtype(x)):
-            return False
+    mixed = type(y) is Vec and y.t and type(x) in ATOMS and SYM in (y.t, -qtype(x)) and y.t != -qtype(x)
+    if mixed and ENUM not in (y.t, -qtype(x)):
+        return False
     where = find(y, x)
     n = len(y)
     return _less(where, n)
@@ -317,7 +316,7 @@ def _less(where: Q, n: int) -> Q:
 @dyad("within")
 def within(x: Q, y: Q) -> Q:
     """Whether each item lies between two bounds, which belong to it."""
-    low, high = (items(y) + [None, None])[:2] if type(y) is Vec else (None, None)
+    low, high = [*items(y), None, None][:2] if type(y) is Vec else (None, None)
     if low is None or high is None:
         raise QError("length" if type(y) is Vec else "type")
     return PRIMS["&"].fns[2](PRIMS[">="].fns[2](x, low), PRIMS["<="].fns[2](x, high))
@@ -361,10 +360,12 @@ def cross(x: Q, y: Q) -> Q:
     join = PRIMS[","].fns[2]
     if type(x) is Table or type(y) is Table:
         a, b = _simple(x), _simple(y)
+        current().allow(len(a) * len(b))
         i, j = np.divmod(np.arange(len(a) * len(b)), max(len(b), 1))
         return Table(
             [*a.names, *b.names], [as_list(pick(c, i)) for c in a.cols] + [as_list(pick(c, j)) for c in b.cols]
         )
     if type(x) is Dict and type(y) is Dict:
         return Dict(cross(x.k, y.k), cross(x.v, y.v))
+    current().allow(8 * count(x) * count(y))
     return Vec(0, [join(a, b) for a in items(as_list(x)) for b in items(as_list(y))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -305,7 +306,7 @@ def _pairwise(name: str, op: str) -> None:
             rest = fn(Vec(x.t, x.a[1:]), Vec(x.t, x.a[:-1]))
             return PRIMS[","].fns[2](convert_to(x, rest.t, 1), rest)
         values = items(x)
-        return collect([values[0], *[fn(b, a) for a, b in zip(values, values[1:], strict=False)]])
+        return collect([values[0], *[fn(b, a) for a, b in pairwise(values)]])
 
     def since(first: Q, x: Q) -> Q:
         fn = PRIMS[op].fns[2]
