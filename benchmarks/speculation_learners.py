@@ -6,6 +6,9 @@ Held-out prompts are replayed with the run's measured costs; every decision is c
 decode would make it, interleaved over all policies. A policy that always chooses the same tree is charged nothing: it can
 be named on the command line. Each learner is trained ``seeds`` times; intervals are bootstrapped over prompts and seeds
 together, and are of the speed against the best static tree of the whole training table.
+
+The rule that stops drafting by itself (``levels``) chooses no tree of a menu: it is a row where the run has its tables. Its
+decision is charged per level, timed over a drafting of average depth.
 """
 
 from __future__ import annotations
@@ -26,14 +29,22 @@ from trimtab.policies.sb3 import PPOSettings, train_ppo
 from trimtab.runs import Run
 from trimtab.speculation import greedy, oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
+from trimtab.speculation.context import PositionFeatures
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.generation import Round, RoundState, Seconds
+from trimtab.speculation.engine.tree import Pool
 from trimtab.speculation.environment import ReplayVecEnv
 from trimtab.speculation.evaluation import bar, prepared_of, recipe_of, write_json
 from trimtab.speculation.flat_replay import flatten
 from trimtab.speculation.learners import LEARNERS
 from trimtab.speculation.learning import LearningSettings, learn
 from trimtab.speculation.learning_task import make_task
+from trimtab.speculation.level_builder import build as build_levels
+from trimtab.speculation.level_learning import LevelLearning, learn_levels
+from trimtab.speculation.level_policy import LevelPolicy
+from trimtab.speculation.level_replay import FlatLevels, LevelRounds
+from trimtab.speculation.level_replay import flatten as flatten_levels
+from trimtab.speculation.levels import LevelTable
 from trimtab.speculation.recipe import RECIPES
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
@@ -132,6 +143,26 @@ def _decode(controller: Callable[[RoundState], TreeShape], widths: Widths, lengt
     return float(np.median(seconds))
 
 
+def level_seconds(policy: LevelPolicy, widths: Widths, depth: int = 6, passes: int = 400) -> float:
+    """Seconds of a decision after a level: the median of whole rounds of ``depth`` levels over their decisions."""
+    top_k, taken = policy.menu.top_k, list[float]()
+    hidden, target = torch.randn(widths.state), torch.randn(widths.vocabulary)
+    draft = torch.randn(widths.draft_vocabulary).log_softmax(0)
+    state = RoundState(64, 1, [], 3, draft, hidden, torch.zeros(3 * widths.state), target)
+    beams = -torch.rand(depth + 1, top_k).cumsum(0).sort(descending=True).values
+    scores = -np.random.default_rng(0).exponential(2.0, top_k + depth * top_k**2).astype(np.float32)
+    for _ in range(passes):
+        pool = Pool(top_k, scores, np.arange(len(scores)), np.zeros((depth, top_k), dtype=np.int64))
+        _ = pool.order_C  # the tree is cut along it whoever decides
+        started = time.perf_counter()
+        plan = policy(state)
+        for level in range(depth + 1):
+            plan.expands(level, beams[level])
+        plan.total_tokens(pool)
+        taken.append(time.perf_counter() - started)
+    return float(np.median(taken)) / (depth + 1)
+
+
 def constant(policy: TreePolicy) -> bool:
     """Whether the policy chooses the same tree whatever it sees."""
     return policy.inference.mode == "argmax" and not policy.mlp.layers[0][0].any()
@@ -147,12 +178,12 @@ class Stage:
     train: ReplayTable
     held_out: ReplayTable
     costs: CostModel
-    known: TreePolicy
+    position: PositionFeatures
     settings: LearningSettings
-
-    @property
-    def widths(self) -> Widths:
-        return self.known.widths or _RUN_WIDTHS
+    widths: Widths = _RUN_WIDTHS
+    levels: Sequence[LevelTable] = ()
+    """Training tables of the rule that stops by itself, one for each beam."""
+    held_out_levels: Sequence[FlatLevels] = ()
 
     def decoded(self, name: str, decodes: Sequence[oracle.Decode], note: str = "") -> Played:
         """A row of decodes without a learner."""
@@ -181,7 +212,7 @@ class Stage:
         menu = oracle.prune(self.train, self.costs, self.settings.menu_size)
         rule = greedy.fit(self.train.subset(menu), self.costs)
         training = time.perf_counter() - started
-        cost = timed({"rule": rule.controller(self.known.position)}, self.widths)["rule"]
+        cost = timed({"rule": rule.controller(self.position)}, self.widths)["rule"]
         table = self.held_out.subset(menu)
         decodes = [oracle.roll(one, rule.chooser(table, one.replay), cost) for one in oracle.price(table, self.costs)]
         row = self.decoded("closed-form-greedy", decodes, "expected worth over measured cost")
@@ -190,11 +221,33 @@ class Stage:
     def trained(self, name: str, seeds: int) -> list[TreePolicy]:
         """A policy for each seed."""
         settings = replace(self.settings, learner=LEARNERS[name])
-        position, widths = self.known.position, self.widths
+        position, widths = self.position, self.widths
         return [
             learn(self.train, self.costs, settings, seed=seed, position=position, widths=widths, say=lambda _line: None)
             for seed in range(seeds)
         ]
+
+    def stopping(self, seeds: int) -> Played:
+        """The row of the rule that stops by itself: trained for each seed, replayed, each of its decisions charged."""
+        played, seconds, notes = list[LevelRounds](), list[float](), list[str]()
+        levels = {one.menu: one for one in self.held_out_levels}
+        started = time.perf_counter()
+        policies = [
+            learn_levels(
+                self.levels, self.costs, LevelLearning(), seed=seed, widths=self.widths, say=lambda _line: None
+            )
+            for seed in range(seeds)
+        ]
+        training = (time.perf_counter() - started) / seeds
+        for policy in policies:
+            seconds.append(level_seconds(policy, self.widths))
+            played.append(policy.replay(levels[policy.menu], seconds[-1]))
+            notes.append(str(policy.menu.top_k))
+        tokens, times = (
+            np.stack(part) for part in zip(*(one.per_prompt(len(self.held_out)) for one in played), strict=True)
+        )
+        note = f"per level; beams of {', '.join(notes)}"
+        return Played("levels", times, tokens, float(np.mean(seconds)), training, note)
 
     def played(self, name: str, policies: Sequence[TreePolicy], decision_seconds: float) -> Played:
         """The row of a learner."""
@@ -256,20 +309,40 @@ def prepared_for(command: Learners) -> tuple[Path, Prepared]:
         return run.path, prepare(recipe, run)
 
 
+def position_of(prepared: Prepared) -> PositionFeatures:
+    """The features that the run's table holds. Raises ValueError where the rule that stops by itself left others."""
+    if isinstance(prepared.policy, TreePolicy):
+        return prepared.policy.position
+    position = PositionFeatures()
+    if position.names != prepared.table.feature_names:
+        raise ValueError(
+            f"the run's table has the features {', '.join(prepared.table.feature_names)}: expected "
+            f"{', '.join(position.names)}. Train the run anew with --state statistics"
+        )
+    return position
+
+
 def stage_of(command: Learners) -> Stage:
     """Both tables, over the trees and the features that both have."""
     folder, prepared = prepared_for(command)
+    position, levels = position_of(prepared), list[FlatLevels]()
     if command.held_out is None:
-        say("building the table of held-out prompts")
+        say("building the tables of held-out prompts")
         recipe = recipe_of(folder)
         pair, tasks = load_pair(recipe.pair, recipe.table_dtype), prompts_of("held_out", command.held_out_count)
-        position = prepared.policy.position
         held_out = build(pair, tasks, prepared.table.actions, recipe.max_new_tokens, position)
+        if prepared.levels:
+            menus = [table.menu for table in prepared.levels]
+            levels = [
+                flatten_levels(t, prepared.costs) for t in build_levels(pair, tasks, menus, recipe.max_new_tokens)
+            ]
     else:
         held_out = ReplayTable.load(command.held_out)
     common = [action for action in prepared.table.actions if action in held_out.actions]
-    train, judged = (narrow(table.subset(common), prepared.policy.position) for table in (prepared.table, held_out))
-    return Stage(train, judged, prepared.costs, prepared.policy, LearningSettings(menu_size=command.menu_size))
+    train, judged = (narrow(table.subset(common), position) for table in (prepared.table, held_out))
+    settings, widths = LearningSettings(menu_size=command.menu_size), prepared.policy.widths or _RUN_WIDTHS
+    own = prepared.levels if levels else ()
+    return Stage(train, judged, prepared.costs, position, settings, widths, own, levels)
 
 
 def ranked(command: Learners, stage: Stage) -> tuple[Played, list[Played]]:
@@ -281,6 +354,8 @@ def ranked(command: Learners, stage: Stage) -> tuple[Played, list[Played]]:
             advance((done + 1) / len(command.learners))
     costs = timed({name: policies[0] for name, policies in made.items()}, stage.widths)
     static, others = stage.fixed_rows()
+    if stage.levels:
+        others.append(stage.stopping(command.seeds))
     rows = [static, *others, *(stage.played(name, policies, costs[name]) for name, policies in made.items())]
     return static, sorted(rows, key=lambda row: row.speed, reverse=True)
 
@@ -316,10 +391,10 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
 
 def bars_of(rows: Sequence[dict[str, Any]], learners: Sequence[str], speeds: dict[str, float]) -> list[dict[str, Any]]:
     """All learners in the table; the environment's speed; and what the best learner's policy gains."""
-    named = [row for row in rows if row["name"] in learners]
+    named = [row for row in rows if row["name"] in (*learners, "levels")]
     best = max(named, key=lambda row: row["against_best_static"])
     return [
-        bar("learners ranked", float(len(named)), float(len(LEARNERS)), above=True, equal=True),
+        bar("learners ranked", float(len(named)), float(len(LEARNERS) + 1), above=True, equal=True),
         bar("environment steps per second of the replay", speeds["environment"], STEPS_BOUND, above=True, equal=True),
         bar("environment steps per second of PPO, end to end", speeds["ppo"], STEPS_BOUND, above=True, equal=True),
         bar(f"{best['name']} against the best static tree, lower end", best["low"], 1.0, above=True),

@@ -22,7 +22,8 @@ from typing import Any, NoReturn
 
 ROOMS: dict[str, tuple[str, str]] = {
     "speculation": ("trimtab.speculation.recipe", "faster decoding: draft trees chosen by a learned policy"),
-    "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter, a sandbox, rewards by execution"),
+    "compression": ("trimtab.compression.recipe", "a smaller KV cache: what is kept is chosen per prompt"),
+    "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter and a set of problems"),
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }
 

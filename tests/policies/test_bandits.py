@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -17,11 +17,14 @@ from trimtab.policies.bandit import Bandit
 from trimtab.policies.exp3 import EXP3
 from trimtab.policies.linear import LinearThompson, LinUCB, Ridges, intercepted
 from trimtab.policies.neural_linear import NeuralLinear
+from trimtab.policies.neural_ucb import NeuralUCB
 from trimtab.policies.ucb1 import UCB1
+from trimtab.policies.uniform import Uniform
 from trimtab.testing import check_policy
 from trimtab.types import Choice, Grade, Step
 
 ACTIONS = ["left", "middle", "right"]
+NEURAL = NeuralUCB(width=16, exploration=0.3, ridge=0.1, train_every=48, steps=600, memory=200)
 SMALL = NeuralLinear(hidden=(16, 8), train_every=64, steps=20, batch_size=64)
 BUILDERS: dict[str, Callable[[], Bandit[str]]] = {
     "ucb1": lambda: UCB1(0.5).build(ACTIONS, 2),
@@ -29,8 +32,13 @@ BUILDERS: dict[str, Callable[[], Bandit[str]]] = {
     "linucb": lambda: LinUCB(0.5).build(ACTIONS, 2),
     "lin-ts": lambda: LinearThompson(0.5).build(ACTIONS, 2, seed=1),
     "neural-linear": lambda: SMALL.build(ACTIONS, 2, seed=1),
+    "neural-linear-ucb": lambda: replace(SMALL, rule="ucb", rate=0.1).build(ACTIONS, 2, seed=1),
+    "neural-ucb": lambda: NEURAL.build(ACTIONS, 2, seed=1),
+    "neural-ucb-full": lambda: replace(NEURAL, covariance="full").build(ACTIONS, 2, seed=1),
+    "neural-ucb-theta0": lambda: replace(NEURAL, start="theta0", steps=3000).build(ACTIONS, 2, seed=1),
+    "neural-ts": lambda: replace(NEURAL, rule="ts").build(ACTIONS, 2, seed=1),
 }
-CONTEXTUAL = ["linucb", "lin-ts", "neural-linear"]
+CONTEXTUAL = [name for name in BUILDERS if name not in ("ucb1", "exp3")]
 
 
 def _reward(contexts_BF: np.ndarray, columns_B: np.ndarray) -> np.ndarray:
@@ -167,6 +175,23 @@ def test_neural_linear_posteriors_are_bayesian_regressions() -> None:
     np.testing.assert_allclose(bandit.mlp().scores(contexts.astype(np.float32))[:, 0], z @ mean, atol=1e-5)
 
 
+def test_neural_linear_bounds_are_the_mean_and_the_expected_deviation() -> None:
+    bandit = replace(SMALL, rule="ucb", exploration=2.0, train_every=10**6).build(["a", "b"], 2, seed=0)
+    rng = np.random.default_rng(0)
+    bandit.observe(rng.standard_normal((30, 2)), rng.integers(2, size=30), rng.standard_normal(30))
+    bandit._refresh()
+    asked, posterior = rng.standard_normal((5, 2)), bandit.posterior
+    z = bandit._regressors(asked)
+    expected = np.empty((5, 2))
+    for row in range(5):
+        for arm in range(2):
+            noise = posterior.b_A[arm] / (posterior.a_A[arm] - 1)  # the mean of an inverse gamma
+            expected[row, arm] = np.sqrt(noise * z[row] @ posterior.covariance_AZZ[arm] @ z[row])
+    np.testing.assert_allclose(bandit.deviations(asked), expected, rtol=1e-6)
+    bounds = z @ posterior.means_AZ.T + 2.0 * expected
+    assert bandit.choose(asked).tolist() == bounds.argmax(axis=1).tolist()
+
+
 @dataclass
 class _Pull:
     """An episode of one round."""
@@ -194,6 +219,14 @@ def test_playing_and_updating_is_all_it_takes() -> None:
     assert np.mean(metrics[-10:]) > 0.75  # the best there is: the mean of max(|x|, 0.1), 0.80
 
 
+def test_chance_plays_every_action_alike_and_goes_on_after_a_restore() -> None:
+    chance, resumed = Uniform(ACTIONS, 2, seed=1), Uniform(ACTIONS, 2, seed=2)
+    shares = np.bincount(chance.choose(np.zeros((30_000, 2))), minlength=3) / 30_000
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.01)
+    resumed.restore(chance.arrays(), chance.state())
+    np.testing.assert_array_equal(chance.choose(np.zeros((50, 2))), resumed.choose(np.zeros((50, 2))))
+
+
 def test_what_cannot_be_is_refused() -> None:
     for broken in (lambda: UCB1(-1), lambda: EXP3(0.0), lambda: EXP3(low=1.0, high=1.0), lambda: LinUCB(ridge=0.0)):
         with pytest.raises(ValueError, match="expected"):
@@ -204,3 +237,5 @@ def test_what_cannot_be_is_refused() -> None:
         LinUCB().build(ACTIONS, 2).act([np.zeros(3)])
     with pytest.raises(ValueError, match="hidden layer"):
         NeuralLinear(hidden=())
+    with pytest.raises(ValueError, match="expected ts or ucb"):
+        replace(NeuralLinear(), rule="other")

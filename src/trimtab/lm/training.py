@@ -85,7 +85,8 @@ def load_state(path: Path, module: nn.Module, optimizers: list[torch.optim.Optim
             prefix = f"moments.{number}."
             for key in (key for key in file.keys() if key.startswith(prefix)):  # noqa: SIM118 (safe_open is no dict)
                 index, name = key.removeprefix(prefix).split(".", 1)
-                optimizer.state[parameters[int(index)]][name] = file.get_tensor(key)
+                parameter, value = parameters[int(index)], file.get_tensor(key)
+                optimizer.state[parameter][name] = value if value.ndim == 0 else value.to(parameter.device)
         return int(file.metadata()["step"])
 
 

@@ -47,6 +47,21 @@ class Bandit(ABC, Generic[A]):
     def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Go on from what ``arrays`` and ``state`` gave."""
 
+    def means(self, contexts_BF: np.ndarray) -> np.ndarray:
+        """Expected rewards [B, A]."""
+        return self.mlp().scores(contexts_BF)
+
+    def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
+        """How far off each expected reward may be, [B, A]. Raises ValueError where the bandit keeps no such account."""
+        raise ValueError(f"{type(self).__name__} knows no uncertainty: expected uncertainty_coef 0, or another bandit")
+
+    def deployed(self, contexts_BF: np.ndarray, uncertainty_coef: float = 0.0) -> np.ndarray:
+        """Columns [B] without exploring: the highest lower confidence bound, mean - uncertainty_coef deviation."""
+        means = self.means(contexts_BF)
+        if uncertainty_coef:
+            means = means - uncertainty_coef * self.deviations(contexts_BF)
+        return means.argmax(axis=1)
+
     def state(self) -> dict[str, Plain]:
         """What a checkpoint needs besides ``arrays``: plain data."""
         return {}

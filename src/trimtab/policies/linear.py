@@ -101,6 +101,12 @@ class _LinearBandit(Bandit[A]):
         self.exploration = exploration
         self.ridges = Ridges(len(self.actions), features + 1, ridge)
 
+    def means(self, contexts_BF: np.ndarray) -> np.ndarray:
+        return self.ridges.means(intercepted(contexts_BF))
+
+    def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
+        return self.ridges.deviations(intercepted(contexts_BF))
+
     def observe(self, contexts_BF: np.ndarray, columns_B: np.ndarray, rewards_B: np.ndarray) -> None:
         rounds = zip(columns_B.tolist(), intercepted(contexts_BF), rewards_B.tolist(), strict=True)
         for column, regressors_F, reward in rounds:

@@ -41,7 +41,9 @@ def perceptron(inputs: int, hidden: Sequence[int], outputs: int, seed: int) -> M
 
 
 def network_of(mlp: MLP) -> nn.Sequential:
-    """The same network in torch: linear layers, tanh between them."""
+    """The same network in torch: linear layers, tanh between them. Raises ValueError for another activation."""
+    if mlp.activation != "tanh":
+        raise ValueError(f"a perceptron with {mlp.activation}: expected tanh, only such are trained further")
     modules: list[nn.Module] = []
     for weight, bias in mlp.layers:
         layer = nn.utils.skip_init(nn.Linear, *weight.shape)  # draws nothing from the global generator

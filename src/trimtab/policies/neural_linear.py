@@ -6,6 +6,8 @@ posterior (equations 1 and 2: normal weights, inverse-gamma noise) Thompson samp
 
     s^2_a ~ IG(a_a, b_a),   w_a ~ N(m_a, s^2_a S_a),   argmax_a  z' w_a
 
+or whose upper confidence bound decides: argmax_a  z' m_a + exploration sqrt(E[s^2_a] z' S_a z).
+
 The network learns every ``train_every`` observations; the posteriors follow at once from all that is remembered.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -41,7 +43,8 @@ A = TypeVar("A")
 class NeuralLinear:
     """``hidden``: widths of the network's layers, the last one carries the regressions. ``ridge``: precision of the
     prior weights; ``shape`` and ``rate``: the inverse-gamma prior of the noise. ``memory``: rounds that are remembered;
-    ``steps`` batches are learned every ``train_every`` rounds; ``exploration`` scales the draw (1 is the posterior)."""
+    ``steps`` batches are learned every ``train_every`` rounds; ``exploration`` scales the draw (1 is the posterior), or
+    the deviation in the bound, by ``rule``."""
 
     hidden: tuple[int, ...] = (64, 32)
     exploration: float = 1.0
@@ -54,11 +57,14 @@ class NeuralLinear:
     batch_size: int = 256
     learning_rate: float = 1e-3
     weight_decay: float = 1e-3
+    rule: Literal["ts", "ucb"] = "ts"
 
     def __post_init__(self) -> None:
         positive = (self.ridge, self.shape, self.rate, self.memory, self.train_every, self.steps, self.batch_size)
         if not self.hidden or min(positive) <= 0 or self.exploration < 0:
             raise ValueError(f"{self}: expected a hidden layer, and all numbers above 0 (exploration 0 or more)")
+        if self.rule not in ("ts", "ucb"):
+            raise ValueError(f"rule {self.rule!r}: expected ts or ucb")
 
     def build(self, actions: Sequence[A], features: int, seed: int = 0) -> NeuralLinearBandit[A]:
         """An untrained bandit over ``actions`` for contexts of ``features`` numbers."""
@@ -87,9 +93,17 @@ class Posterior:
         """z' w_a for weights drawn anew for each context, [B, A]."""
         means = regressors_BZ @ self.means_AZ.T
         noise = self.b_A / generator.gamma(self.a_A, size=means.shape)
-        across = np.einsum("bz,azy->bay", regressors_BZ, self.covariance_AZZ)
-        variance = noise * np.maximum(np.einsum("bay,by->ba", across, regressors_BZ), 0)
+        variance = noise * self._spread(regressors_BZ)
         return means + exploration * np.sqrt(variance) * generator.standard_normal(means.shape)
+
+    def deviations(self, regressors_BZ: np.ndarray) -> np.ndarray:
+        """sqrt(E[s^2_a] z' S_a z), [B, A]."""
+        return np.sqrt(self.b_A / np.maximum(self.a_A - 1, 1e-6) * self._spread(regressors_BZ))
+
+    def _spread(self, regressors_BZ: np.ndarray) -> np.ndarray:
+        """z' S_a z, [B, A]."""
+        across = np.einsum("bz,azy->bay", regressors_BZ, self.covariance_AZZ)
+        return np.maximum(np.einsum("bay,by->ba", across, regressors_BZ), 0)
 
 
 @dataclass(frozen=True)
@@ -134,7 +148,16 @@ class NeuralLinearBandit(Bandit[A]):
             hidden = self.network[:-1](torch.from_numpy(np.ascontiguousarray(contexts_BF, dtype=np.float32)))
         return intercepted(hidden.numpy())
 
+    def means(self, contexts_BF: np.ndarray) -> np.ndarray:
+        return self._regressors(contexts_BF) @ self.posterior.means_AZ.T
+
+    def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
+        return self.posterior.deviations(self._regressors(contexts_BF))
+
     def choose(self, contexts_BF: np.ndarray) -> np.ndarray:
+        if self.settings.rule == "ucb":
+            bounds = self.means(contexts_BF) + self.settings.exploration * self.deviations(contexts_BF)
+            return bounds.argmax(axis=1)
         drawn = self.posterior.draw(self._regressors(contexts_BF), self.settings.exploration, self._generator)
         return drawn.argmax(axis=1)
 

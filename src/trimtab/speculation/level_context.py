@@ -8,6 +8,7 @@ rounds before accepted; known once per round. The size of the tree is chosen las
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +72,11 @@ def mass(scores_C: Floats, menu: LevelMenu) -> Floats:
     return sums[menu.last_T(len(best))].astype(np.float32)
 
 
-def mass_of(pool: Pool, menu: LevelMenu) -> Floats:
-    """``mass`` of a pool whose order is needed anyway."""
-    sums = np.exp(pool.scores_C[pool.order_C[: menu.totals[-1] - 1]]).cumsum()
-    return sums[menu.last_T(len(sums))]
+def mass_of(pool: Pool, menu: LevelMenu) -> list[float]:
+    """``mass`` of a pool, whose order is needed anyway, in plain numbers."""
+    best: list[float] = pool.scores_C[pool.order_C[: menu.totals[-1] - 1]].tolist()
+    sums = list(accumulate(map(math.exp, best)))
+    return [sums[last] for last in menu.last_T(len(sums))]
 
 
 def features(beam_BDK: Floats, mass_BDT: Floats, context_B: NDArray[np.int32], history_BH: Floats) -> Floats:

@@ -55,7 +55,7 @@ class _Drafting:
         menu, depth = self._policy.menu, pool.depth
         if depth == menu.depth:  # drafted to the end: the last moment was not asked about
             self._moment_M = moment_of(pool.beam_scores()[: self._width].tolist())
-        known = np.array([*self._moment_M, *self._round_R, *mass_of(pool, menu).tolist()], dtype=np.float32)
+        known = np.array([*self._moment_M, *self._round_R, *mass_of(pool, menu)], dtype=np.float32)
         return menu.totals[self._policy.size_rule(known, depth)]
 
 

@@ -30,7 +30,7 @@ Floats = NDArray[np.float32]
 
 _FORMAT = 1
 BEAM_SCORES = 4
-_LAST: dict[tuple[tuple[int, ...], int], Ints] = {}
+_LAST: dict[tuple[tuple[int, ...], int], list[int]] = {}
 TOTALS = (2, 4, 6, 8, 12, 16, 20, 24, 32, 48)
 
 
@@ -70,11 +70,11 @@ class LevelMenu:
         """Minus infinity for trees that do not exist, else 0: [depth + 1, totals]."""
         return np.where(self.valid_DT, 0.0, -np.inf).astype(np.float32)
 
-    def last_T(self, candidates: int) -> Ints:
+    def last_T(self, candidates: int) -> list[int]:
         """The rank of each size's last node among so many candidates."""
         known = _LAST.get((self.totals, candidates))
         if known is None:
-            known = _LAST[self.totals, candidates] = np.minimum(np.array(self.totals) - 1, candidates) - 1
+            known = _LAST[self.totals, candidates] = [min(total - 1, candidates) - 1 for total in self.totals]
         return known
 
     def shapes(self) -> list[TreeShape]:

@@ -76,7 +76,7 @@ def recipe_of(command: Build) -> ChatRecipe:
     """The recipe that the command line spells out."""
     from trimtab.zoo.chat import ChatRecipe, shortened
 
-    return replace(shortened(ChatRecipe(), command.steps), seed=command.seed, compile=command.compile)
+    return replace(shortened(ChatRecipe(), command.steps or 1400), seed=command.seed, compile=command.compile)
 
 
 def build_chat(command: Build) -> None:
@@ -86,22 +86,47 @@ def build_chat(command: Build) -> None:
     from trimtab.lm.training import StepLog
     from trimtab.zoo import chat, corpus
 
+    if command.data is None:
+        raise ValueError("chat is trained on data: expected --data, the folder with sgd/, taskmaster/ and gsm8k/")
     torch.set_num_threads(command.threads)
     recipe, started = recipe_of(command), time.perf_counter()
     conversations = corpus.read(command.data)
     say(f"{len(conversations)} conversations, {recipe.fit.steps} steps of {recipe.batch_tokens} tokens")
-    journal = StepLog(command.out / "log.jsonl")
+    journal = StepLog(command.folder / "log.jsonl")
 
     def log(step: int, metrics: Metrics) -> None:
         journal(step, metrics)
         print_update(step, metrics, time.perf_counter() - started)
 
-    model, tokenizer = chat.build(recipe, conversations, command.out, log=log, resumed=journal.rewind)
+    model, tokenizer = chat.build(recipe, conversations, command.folder, log=log, resumed=journal.rewind)
     held_out = chat.held_out_losses(model, tokenizer, conversations)
     text = card(recipe, sum(p.numel() for p in model.parameters()), held_out)
-    path = command.out / "model" / "README.md"
+    path = command.folder / "model" / "README.md"
     replace_file(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
     say(f"the model is in {path.parent}")
+
+
+def build_recall(command: Build) -> None:
+    """``trimtab zoo build recall``."""
+    import torch
+
+    from trimtab.lm.training import StepLog
+    from trimtab.zoo import recall
+
+    torch.set_num_threads(command.threads)
+    recipe = replace(recall.RecallRecipe(), seed=command.seed, batch_tokens=command.batch_tokens)
+    recipe = recall.shortened(recipe, command.steps) if command.steps else recipe
+    journal, started = StepLog(command.folder / "log.jsonl"), time.perf_counter()
+    say(f"{recipe.fit.steps} steps of {recipe.batch_tokens} tokens")
+
+    def log(step: int, metrics: Metrics) -> None:
+        journal(step, metrics)
+        print_update(step, metrics, time.perf_counter() - started)
+
+    recall.build(
+        recipe, command.folder, log=log, resumed=journal.rewind, device=command.device, workers=command.workers
+    )
+    say(f"the model is in {command.folder / 'model'}")
 
 
 def card(recipe: ChatRecipe, parameters: int, held_out: Metrics) -> str:

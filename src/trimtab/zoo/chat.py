@@ -19,6 +19,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from trimtab.lm.training import Fit, Metrics, fit
 from trimtab.zoo import corpus
+from trimtab.zoo.models import initialise, save
 from trimtab.zoo.tokenizer import train_tokenizer
 
 
@@ -143,17 +144,6 @@ def held_out_losses(
     return losses
 
 
-def _initialise(model: nn.Module, recipe: ChatRecipe) -> None:
-    """Normal 0.02 for the embedding, 1/sqrt(fan-in) for matrices, zero for those that write to the residual stream."""
-    generator = torch.Generator().manual_seed(recipe.seed)
-    for name, parameter in model.named_parameters():
-        if parameter.ndim < 2:
-            continue
-        residual = name.endswith(("o_proj.weight", "down_proj.weight"))
-        scale = 0.02 if "embed" in name else 0.0 if residual else parameter.shape[1] ** -0.5
-        parameter.data.normal_(generator=generator).mul_(scale)
-
-
 def build(
     recipe: ChatRecipe,
     conversations: list[corpus.Conversation],
@@ -168,7 +158,7 @@ def build(
     tokenizer = train_tokenizer(texts, vocab_size=recipe.vocab_size, max_length=recipe.context_tokens)
     stream = Stream([encode(tokenizer, c) for c in training], recipe.seed)
     model = LlamaForCausalLM(architecture(recipe, tokenizer))
-    _initialise(model, recipe)
+    initialise(model, recipe.seed)
     loss_of = _Loss(model).train()
     compiled = torch.compile(loss_of, dynamic=False) if recipe.compile else loss_of
 
@@ -188,16 +178,6 @@ def build(
     fit(model, loss_of_step, recipe.fit, out / "state.safetensors", log=log_with_held_out, resumed=resumed)
     save(model, tokenizer, out / "model")
     return model, tokenizer
-
-
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """Write the model in bf16 and its tokenizer, in transformers' published layout."""
-    half: Any = LlamaForCausalLM(model.config)
-    half = half.to(torch.bfloat16)
-    half.load_state_dict(model.state_dict())
-    half.generation_config.max_length = None
-    half.save_pretrained(out)
-    tokenizer.save_pretrained(out)
 
 
 def shortened(recipe: ChatRecipe, steps: int) -> ChatRecipe:

@@ -43,14 +43,20 @@ class Corpus:
 class Build:
     """Train an embedded model from nothing. Run it again to go on where it stopped."""
 
-    name: tyro.conf.Positional[Literal["chat"]]
+    name: tyro.conf.Positional[Literal["chat", "recall"]]
     """The model (draft heads are trained by `trimtab speculation train-head`)."""
-    data: Path
-    """The folder with sgd/, taskmaster/ and gsm8k/ (see docs/zoo.md)."""
-    out: Path = Path("runs/zoo-chat")
-    """Where state, log and the finished model (OUT/model) go."""
-    steps: int = 1400
-    """Training steps of 8192 tokens."""
+    data: Path | None = None
+    """Of chat: the folder with sgd/, taskmaster/ and gsm8k/ (see docs/zoo.md)."""
+    out: Path | None = None
+    """Where state, log and the finished model (OUT/model) go; None: runs/zoo-NAME."""
+    steps: int | None = None
+    """Training steps; None: 1400 of 8192 tokens for chat, 5200 for recall."""
+    batch_tokens: int = 16384
+    """Of recall: tokens per step."""
+    device: str = "cpu"
+    """Of recall: where it trains."""
+    workers: int = 0
+    """Of recall: processes that make its documents ahead of time."""
     threads: int = 2
     """Threads of torch."""
     compile: bool = True
@@ -59,9 +65,14 @@ class Build:
     """Seed of initial weights and order."""
 
     def run(self) -> None:
-        from trimtab.zoo.building import build_chat
+        from trimtab.zoo.building import build_chat, build_recall
 
-        build_chat(self)
+        {"chat": build_chat, "recall": build_recall}[self.name](self)
+
+    @property
+    def folder(self) -> Path:
+        """Where everything goes."""
+        return self.out or Path(f"runs/zoo-{self.name}")
 
 
 VERBS: dict[str, type] = {"list": List, "corpus": Corpus, "build": Build}

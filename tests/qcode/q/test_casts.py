@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from trimtab.qcode.q import display
@@ -87,17 +89,20 @@ def test_values_are_cast(name: str, source: str, value: str) -> None:
     assert display.show(dollar(name, numeral([source]))).rstrip("\n") == value
 
 
+def _cast_or_error(target: int, source: int) -> Any:
+    try:
+        return cast(target, empty(source))
+    except QError as error:
+        return error.text
+
+
 def test_every_type_casts_to_every_numeric_type_or_fails_by_a_q_error() -> None:
     for source in DTYPES:
         if source in (10, 20):
             continue
         for target in DTYPES:
-            try:
-                got = cast(target, empty(source))
-            except QError as error:
-                assert error.text == "type"
-                continue
-            assert got.t == target and len(got) == 0
+            got = _cast_or_error(target, source)
+            assert got == "type" or (got.t == target and len(got) == 0)
 
 
 def test_padding() -> None:

@@ -70,7 +70,7 @@ def _spread(tests: Sequence[CallTest], count: int, seen: Sequence[CallTest] = ()
 
 
 def tests_of(source: Source) -> tuple[CallTest, ...]:
-    """Visible tests first; all named edges are hidden tests."""
+    """Visible tests first, none of them hidden too. Named edges are hidden, as far as there are arguments enough."""
     rng = Random(f"tests of {source.name}")
     edges = _distinct([_call(source, values, True) for values in source.edges])
     taken = {test.arguments for test in edges}
@@ -78,7 +78,9 @@ def tests_of(source: Source) -> tuple[CallTest, ...]:
     drawn = [test for test in drawn if test.arguments not in taken]
     hidden = edges + _spread(drawn, max(HIDDEN - len(edges), 4), edges)
     taken |= {test.arguments for test in hidden}
-    shown = _spread([test for test in drawn if test.arguments not in taken] or edges, VISIBLE)
+    shown = _spread([test for test in drawn if test.arguments not in taken], VISIBLE)
+    while len(shown) < 2:  # few arguments exist: the last of the hidden tests is shown instead
+        shown.append(hidden.pop())
     return (*(CallTest(test.arguments, test.expected, hidden=False) for test in shown), *hidden)
 
 

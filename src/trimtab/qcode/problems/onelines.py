@@ -148,7 +148,7 @@ TEXTS = Domain(
         Stage("small", "the small letters of", "lower ", lambda x, k: [c.lower() for c in x]),
         Stage("reverse", "the reverse of", "reverse ", lambda x, k: x[::-1]),
         Stage("ascending", "the ascending order of", "asc ", lambda x, k: sorted(x)),
-        Stage("doubled", "each character twice of", "{{x where 2}} ", lambda x, k: [c for c in x for _ in (0, 1)]),
+        Stage("doubled", "each character twice of", "{{x where count[x]#2}} ", lambda x, k: [c for c in x for _ in (0, 1)]),
         Stage("runs", "without repeats of neighbours,", "{{x where differ x}} ", lambda x, k: _runs(x)),
         Stage("shift", "with the first character moved to the end,", "1 rotate ", lambda x, k: [*x[1:], *x[:1]]),
     ),

@@ -319,7 +319,6 @@ def _extends(x: Vec, y: Q) -> bool:
     return type(first) is Vec and type(y) in ATOMS
 
 
-
 def _grow(x: Vec, y: Q) -> None:
     n = len(x.a)
     extra = len(y.a) if type(y) is Vec else 1

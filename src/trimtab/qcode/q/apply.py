@@ -1,4 +1,4 @@
-"""What happens when a value is applied to arguments? Functions run or project; lists, dictionaries and tables are indexed."""
+"""What happens when a value is applied to arguments? Functions run or project; lists and dictionaries are indexed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How are names assigned? ``a:``, ``a::``, ``a[i]:``, ``a+:``, ``a[i]+:``, ``(a;b):``; local or global, in place where safe."""
+"""How are names assigned? ``a:``, ``a::``, ``a[i]:``, ``a+:``, ``a[i]+:``, ``(a;b):``; in place where safe."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ PERIOD_SECONDS = 0.05
 
 
 @contextmanager
-def deadline(state: State) -> Iterator[None]:
+def deadline(state: State) -> Generator[None]:
     """Raise LimitError in the block once the time of ``state`` is over, or its memory (and again, should it be caught).
 
     Without a time limit, outside the main thread and inside another deadline, only the steps of the program look.

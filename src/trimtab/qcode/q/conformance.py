@@ -83,7 +83,9 @@ def _run(session: Session, text: str) -> tuple[str, str]:
     except LimitError as error:
         return f"'{error.text}", "limit"
     except QError as error:
-        return f"{''.join(session.state.output)}'{error.text}", "defect" if error.defect else f"error '{error.text}"[:40]
+        return f"{''.join(session.state.output)}'{error.text}", "defect" if error.defect else f"error '{error.text}"[
+            :40
+        ]
     except Unsupported as error:
         return f"unsupported: {error}", f"unsupported: {error}"
 

@@ -22,7 +22,7 @@ class LimitError(QError):
 
 
 class Unsupported(Exception):
-    """The program asks for a feature of q that is not here, which it names. Never a verdict on the program."""
+    """The program asks for a feature of q that this interpreter lacks or refuses; names it. No verdict on it."""
 
 
 @dataclass(frozen=True)

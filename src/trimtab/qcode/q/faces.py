@@ -206,8 +206,8 @@ def _hashable(k: Any) -> Any:
     return k
 
 
-def from_python(v: Any) -> Q:
-    """A Python value as q: str is a symbol, bytes a string, lists and arrays lists, mappings dictionaries, frames tables."""
+def from_python(v: Any) -> Q:  # noqa: C901 one case after another
+    """A Python value as q: str a symbol, bytes a string, lists and arrays lists, mappings dictionaries, frames tables."""
     if isinstance(v, Value):
         return v.q
     if v is None:

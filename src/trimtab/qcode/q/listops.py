@@ -113,7 +113,7 @@ def _join_lists(x: Vec, y: Vec) -> Q:
 
 def _join_dicts(x: Q, y: Q) -> Q:
     if keyed(x) and (keyed(y) or type(y) is Table):
-        other = y if keyed(y) else rekey(y, x.k.names)
+        other: Any = y if keyed(y) else rekey(y, x.k.names)
         return PRIMS["uj"].fns[2](x, ordered(other, x)) if set(x.v.names) == set(other.v.names) else upserted(x, other)
     if type(x) is Dict and type(y) is Dict:
         from trimtab.qcode.q.atomic import merge
@@ -336,7 +336,8 @@ def drop(x: Q, y: Q) -> Q:
     if type(x) is Dict and type(y) in (Vec, Table):
         return _without_keys(y, x)
     if type(y) is Table and (type(x) is str or (type(x) is Vec and x.t == SYM)):
-        names = [x] if type(x) is str else x.a.tolist()
+        named: Any = x
+        names = [x] if type(x) is str else named.a.tolist()
         rest = [n for n in y.names if n not in names]
         return Table(rest, [y.col(n) for n in rest])
     if type(x) is Vec and type(y) in (Vec, Table) and x.t in WHOLE:

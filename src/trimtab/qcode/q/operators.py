@@ -146,7 +146,7 @@ def query(x: Q, y: Q) -> Q:
 _LETTERS = np.frombuffer(b"abcdefghijklmnop", dtype=np.uint8)
 
 
-def draw(n: int, y: Q) -> Q:
+def draw(n: int, y: Q) -> Q:  # noqa: C901 one case after another
     """``n`` random items; without repetition where negative, all shuffled where null."""
     random = current().random
     if n == -(2**63):
@@ -369,7 +369,7 @@ def untyped(tree: Q) -> Q:
 
 @monad("key", "!:")
 def key(x: Q) -> Q:
-    """Keys of a dictionary, key columns of a table, names in a namespace, the domain or type of a list, ``til`` of a number."""
+    """Keys of a dictionary or table, names in a namespace, the domain or type of a list, ``til`` of a number."""
     if type(x) is Dict:
         return x.k
     if type(x) is str:

@@ -66,7 +66,7 @@ vvvvvvfvp.pznvvt
 ttttttftp.pznttt
 """
 _SUBTRACT = {("p", "p"): "n", ("m", "m"): "i", ("d", "d"): "i", ("z", "z"): "f", ("p", "d"): "n", ("d", "p"): "n"}
-_SUBTRACT |= {("p", "z"): "n", ("z", "p"): "n", ("d", "z"): "f", ("z", "d"): "f"}
+_SUBTRACT.update({("p", "z"): "n", ("z", "p"): "n", ("d", "z"): "f", ("z", "d"): "f"})
 
 
 def _table(text: str) -> dict[tuple[int, int], int]:
@@ -85,7 +85,7 @@ SUBTRACT = ADD | {(CHARS.index(a), CHARS.index(b)): CHARS.index(r) for (a, b), r
 MULTIPLY = {k: v for k, v in ADD.items() if CHAR not in k}
 
 
-def _common() -> dict[tuple[int, int], int]:
+def _common() -> dict[tuple[int, int], int]:  # noqa: C901 one case after another
     """The wider of two types, as for ``&``, ``|`` and ``^``: what both are compared in."""
     order = [BOOL, BYTE, SHORT, INT, LONG, REAL, FLOAT]
     out: dict[tuple[int, int], int] = {}

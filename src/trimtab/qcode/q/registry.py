@@ -34,7 +34,7 @@ def dyad(name: str, shown: str = "", t: int = 102, infix: bool = True) -> Callab
 
 
 def function(name: str, rank: int, shown: str = "", t: int = 100) -> Callable[[F], F]:
-    """Enter a function of ``rank`` arguments (0 for one that is called ``f[]``); the first entry of a name sets its rank."""
+    """Enter a function of ``rank`` arguments (0: called as ``f[]``); the first entry of a name sets its rank."""
 
     def enter(f: F) -> F:
         prim = PRIMS.get(name)

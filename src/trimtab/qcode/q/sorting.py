@@ -297,8 +297,8 @@ def in_(x: Q, y: Q) -> Q:
         and ENUM not in (x.t, y.t)
     ):
         return bools(np.zeros(len(x), dtype=bool))
-    mixed = type(y) is Vec and y.t and type(x) in ATOMS and SYM in (y.t, -qtype(x)) and y.t != -qtype(x)
-    if mixed and ENUM not in (y.t, -qtype(x)):
+    types = (y.t, -qtype(x)) if type(y) is Vec and y.t and type(x) in ATOMS else (0, 0)
+    if SYM in types and types[0] != types[1] and ENUM not in types:
         return False
     where = find(y, x)
     n = len(y)

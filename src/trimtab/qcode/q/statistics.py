@@ -365,7 +365,7 @@ def _cov(a: Any, b: Any) -> float:
 
 _two("cov", _cov)
 _two("scov", lambda a, b: _cov(a, b) * len(a) / (len(a) - 1) if len(a) > 1 else float("nan"))
-_two("cor", lambda a, b: _cov(a, b) / (np.std(a) * np.std(b)))
+_two("cor", lambda a, b: float(_cov(a, b) / (np.std(a) * np.std(b))))
 _two("wavg", lambda a, b: float(np.sum(a * b) / np.sum(a)))
 _two("wsum", lambda a, b: float(np.sum(a * b)))
 

@@ -1,4 +1,4 @@
-"""How are tables described, keyed, extended and nested? ``meta cols keys xkey xcol xcols insert upsert xgroup ungroup fby``."""
+"""How are tables described, keyed, extended and nested? ``meta keys xkey xcol insert upsert xgroup ungroup fby``."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """How do qSQL templates and table literals become trees of the functional forms?
 
-``select``, ``exec``: ``(?;t;where;by;columns)``; ``update``, ``delete``: ``(!;t;where;by;columns)``, as ``parse`` shows them.
+``select``, ``exec``: ``(?;t;where;by;columns)``; ``update``, ``delete``: ``(!;t;where;by;columns)``, as ``parse``
+shows them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What is a q value in Python? Atoms, vectors, lists, dictionaries, tables; how each is made.
 
-Atoms of the common types are Python's own: ``int`` is a long, ``float`` a float, ``bool`` a boolean, ``str`` a symbol. Other
+Atoms of the common types are Python's own: ``int`` is a long, ``float`` a float, ``bool`` a boolean, ``str`` a symbol.
+Other
 atoms are ``Atom(t, v)``. Vectors are ``Vec(t, a)``: ``a`` a numpy array of the type's dtype (``t`` 1 to 19), a Python list
 for general lists (``t`` 0), positions in the domain ``dom`` for enumerations (``t`` 20). Values are never changed in place,
 except by the amend of a variable that nothing else refers to.

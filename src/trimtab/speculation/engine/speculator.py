@@ -286,6 +286,7 @@ class Speculator:
         plan = None if isinstance(shape, TreeShape) else shape
         temperature = loop.draft_temperature if plan is None else plan.draft_temperature
         pool = self.drafter.pool(shape.depth, shape.top_k, plan, temperature)
+        _ = pool.order_C  # whoever decides, the tree is cut along it
         drafting, planning = clock.lap(), self.drafter.decision_seconds
         select = 0.0 if clock.overlaps else drafting - self.drafter.forward_seconds - planning
         if not isinstance(shape, TreeShape):

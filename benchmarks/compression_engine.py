@@ -1,0 +1,238 @@
+"""What does compression cost, and what does it give? The engine's bars, on this machine.
+
+python benchmarks/compression_engine.py [--json OUT]
+
+1. The reward table of the reference's 60-point grid at 4 budgets, 4 scored answer tokens, against prefilling the same
+   prompts once: a sample of the prompts, interleaved, prompt by prompt.
+2. A long prompt on a random Llama of about 100 million parameters in bf16: time added to the prefill by a steep curve,
+   and memory beyond the keys and values of the full cache; tokens per second after compression and with the full cache.
+
+Part 2 measures time and memory in processes of their own, so that peaks are those of one prefill.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import tyro
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
+
+from trimtab import machine
+from trimtab.checkpoints import replace_file
+from trimtab.compression import Curve, ScoreSettings, compress, menu, score
+from trimtab.compression.engine.prefill import prefill
+from trimtab.compression.model_names import load
+from trimtab.compression.tasks.recall import Recall
+from trimtab.console import Table, say
+
+BUDGETS = (32, 64, 128, 256)
+TABLE_BOUND, TIME_BOUND, MEMORY_BOUND, SPEED_BOUND = 5.0, 0.10, 0.10, 1.5
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Measure the table and the long prompt."""
+
+    prompts: int = 40
+    """Prompts of 900 to 1,024 tokens in the sample (the bar speaks of 1,000: all cost alike)."""
+    model: str = "zoo:recall"
+    """The model of the table."""
+    long_tokens: int = 16384
+    """Tokens of the long prompt."""
+    repeats: int = 2
+    """Long prompts with and without compression, in turn."""
+    decode_tokens: int = 24
+    """Tokens decoded to time them."""
+    b: int = 64
+    """The steep curve's window."""
+    json: Path | None = None
+    """Where to write rows and bars."""
+    part: str = ""
+    """For the processes that this starts: full, compressed or speed."""
+
+
+def bar(name: str, value: float, bound: float, *, above: bool) -> dict[str, Any]:
+    """A bar, and whether it holds."""
+    return {"name": name, "value": value, "bound": bound, "holds": bool(value >= bound if above else value <= bound)}
+
+
+def random_llama() -> PreTrainedModel:
+    """About 100 million parameters, 8 query heads for each 2 KV heads, in bf16."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=32000,
+        hidden_size=640,
+        intermediate_size=1792,
+        num_hidden_layers=14,
+        num_attention_heads=10,
+        num_key_value_heads=5,
+        max_position_embeddings=32768,
+        attn_implementation="sdpa",
+        eos_token_id=None,
+    )
+    return LlamaForCausalLM(config).to(torch.bfloat16).eval()
+
+
+# the table ------------------------------------------------------------------------------------------------------------
+
+
+def table_costs(command: Bench) -> dict[str, float]:
+    """Seconds of a prefill, and of a prompt's whole part of the table (its prefill included), medians and totals."""
+    model, _ = load(command.model)
+    prompts = Recall(tokens=(900, 1019)).prompts(7, command.prompts)
+    actions = menu("seed")
+    settings = ScoreSettings(scored_tokens=4)
+    plain: list[float] = []
+    whole: list[float] = []
+    distinct: list[int] = []
+    for prompt in [prompts[0], *prompts]:  # the first one warms up
+        started = time.perf_counter()
+        prefill(model, prompt.token_ids)
+        read = time.perf_counter()
+        scored = score(model, prompt, actions, BUDGETS, settings)
+        plain.append(read - started)
+        whole.append(time.perf_counter() - read)
+        distinct.append(scored.distinct)
+    return {
+        "prompts": float(command.prompts),
+        "prefill_seconds": sum(plain[1:]),
+        "table_seconds": sum(whole[1:]),
+        "ratio": sum(whole[1:]) / sum(plain[1:]),
+        "median_ratio": float(np.median(np.array(whole[1:]) / np.array(plain[1:]))),
+        "distinct_caches": float(np.mean(distinct[1:])),
+    }
+
+
+# the long prompt ------------------------------------------------------------------------------------------------------
+
+
+def _peak() -> int:
+    """Bytes of memory that this process has held at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+@torch.no_grad()
+def long_prefill(command: Bench, compressed: bool) -> dict[str, float]:
+    """One prefill in a fresh process: seconds, and the peak of memory above what the model holds."""
+    model = random_llama()
+    ids = torch.randint(1, 32000, (1, command.long_tokens), generator=torch.Generator().manual_seed(1))
+    model(ids[:, :64])
+    before = _peak()
+    started = time.perf_counter()
+    if not compressed:
+        cache = model(ids, logits_to_keep=1).past_key_values
+        held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+        return {"seconds": time.perf_counter() - started, "peak": float(_peak() - before), "cache": float(held)}
+    with compress(model, Curve(10.0, command.b), budget_tokens=1024) as made:
+        model(ids, logits_to_keep=1)
+    return {
+        "seconds": time.perf_counter() - started,
+        "added": made.report.seconds,
+        "peak": float(_peak() - before),
+        "cache": float(made.report.bytes_before),
+        "after": float(made.report.bytes_after),
+    }
+
+
+@torch.no_grad()
+def decode_speed(command: Bench) -> dict[str, float]:
+    """Tokens per second with the full cache, and after compression to 1,024 tokens, in turn."""
+    model = random_llama()
+    ids = torch.randint(1, 32000, (1, command.long_tokens), generator=torch.Generator().manual_seed(1))
+    full = model(ids, logits_to_keep=1).past_key_values
+    with compress(model, Curve(10.0, command.b), budget_tokens=1024):
+        small = model(ids, logits_to_keep=1).past_key_values
+    seconds: dict[str, list[float]] = {"full": [], "compressed": []}
+    for step in range(command.decode_tokens):
+        token = ids[:, step : step + 1]
+        for name, cache in (("full", full), ("compressed", small)):
+            started = time.perf_counter()
+            model(token, past_key_values=cache)
+            seconds[name].append(time.perf_counter() - started)
+    return {name: 1 / float(np.median(values[2:])) for name, values in seconds.items()}
+
+
+def _part(command: Bench, part: str) -> dict[str, float]:
+    """Measure one part in a process of its own."""
+    flags = ["--long-tokens", command.long_tokens, "--b", command.b, "--decode-tokens", command.decode_tokens]
+    line = [sys.executable, __file__, "--part", part, *map(str, flags)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{part}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def long_costs(command: Bench) -> dict[str, float]:
+    """The long prompt: added time and memory of compression, and the speed after it."""
+    pairs = [(_part(command, "full"), _part(command, "compressed")) for _ in range(command.repeats)]
+    full, compressed = ([pair[side] for pair in pairs] for side in (0, 1))
+    best = min(one["seconds"] for one in full)
+    cache = full[0]["cache"]
+    speeds = _part(command, "speed")
+    return {
+        "tokens": float(command.long_tokens),
+        "prefill_seconds": best,
+        "compressed_prefill_seconds": min(one["seconds"] for one in compressed),
+        "added_seconds": min(one["added"] for one in compressed),
+        "added_share": min(one["added"] / (one["seconds"] - one["added"]) for one in compressed),
+        "cache_bytes": cache,
+        "bytes_after": compressed[0]["after"],
+        "peak_full_bytes": min(one["peak"] for one in full),
+        "peak_compressed_bytes": min(one["peak"] for one in compressed),
+        "extra_share": (min(o["peak"] for o in compressed) - min(o["peak"] for o in full)) / cache,
+        "full_tokens_per_second": speeds["full"],
+        "compressed_tokens_per_second": speeds["compressed"],
+        "speedup": speeds["compressed"] / speeds["full"],
+    }
+
+
+def bars_of(table: dict[str, float], long: dict[str, float]) -> list[dict[str, Any]]:
+    """The engine's bars, from what was measured."""
+    return [
+        bar("table of 60 actions x 4 budgets, times the cost of prefilling", table["ratio"], TABLE_BOUND, above=False),
+        bar("long prompt: time added, share of the prefill", long["added_share"], TIME_BOUND, above=False),
+        bar("long prompt: peak memory added, share of the cache", long["extra_share"], MEMORY_BOUND, above=False),
+        bar("decoding after compression to 1,024, times the full cache", long["speedup"], SPEED_BOUND, above=True),
+    ]
+
+
+def main(command: Bench) -> None:
+    """Measure, print, write."""
+    if command.part:
+        parts = {
+            "full": lambda: long_prefill(command, False),
+            "compressed": lambda: long_prefill(command, True),
+            "speed": lambda: decode_speed(command),
+        }
+        print(json.dumps(parts[command.part]()))
+        return
+    say(f"the table of {command.prompts} prompts")
+    table = table_costs(command)
+    say(json.dumps(table), f"a prompt of {command.long_tokens} tokens")
+    long = long_costs(command)
+    rows = [{"what": "table", **table}, {"what": "long prompt", **long}]
+    shown = Table("the compression engine", ("what", "measure", "value"))
+    for row in rows:
+        for name, value in list(row.items())[1:]:
+            shown.add(row["what"], name, value)
+    shown.print()
+    bars = bars_of(table, long)
+    for one in bars:
+        say(f"{'holds' if one['holds'] else 'FAILS'}: {one['name']}: {one['value']:.3f} (bound {one['bound']})")
+    if command.json:
+        result = {"rows": rows, "bars": bars, "hardware": machine.hardware(), "date": machine.today()}
+        text = json.dumps(result, indent=1) + "\n"
+        replace_file(command.json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Bench, description=__doc__))

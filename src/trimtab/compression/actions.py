@@ -1,0 +1,134 @@
+"""Which ways of compressing are there to choose among? The reference's grid of curves, and the published methods.
+
+All are points of one family (``trimtab.compression.engine.method.Method``), so that a bandit may pick among methods:
+
+| action | weights | beside |
+|---|---|---|
+| sigmoid(a,b) | A2SF's sigmoid over the queries | |
+| h2o | all queries alike (arXiv:2306.14048) | half of the budget is the newest tokens |
+| tova | the last query (arXiv:2401.06104) | all heads of a layer keep the same; no sinks |
+| snapkv | a window of queries (arXiv:2404.14469) | scores max-pooled over 7 tokens |
+| pyramidkv | as snapkv (arXiv:2406.02069) | budgets fall from layer to layer |
+| streaming | none: the newest tokens (arXiv:2309.17453) | sinks |
+| geometric(alpha) | alpha^distance (arXiv:2407.20485) | |
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from trimtab.compression.engine.layers import Pyramid
+from trimtab.compression.engine.method import Method, Pool
+from trimtab.compression.engine.weights import Curve, Geometric, Newest
+
+SEED_A = (0.0, 0.001, 0.01, 0.1, 10.0)
+SEED_B = (1, 2, 4, 8, 16, 32, 64, 128, 512, 1024, 4096, 8192)
+WINDOW = 16
+
+
+@dataclass(frozen=True)
+class Action:
+    """A named method. Actions compare by name and method, and print as their name."""
+
+    name: str
+    method: Method
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def curve(a: float, b: float) -> Action:
+    """Sigmoid forgetting with steepness ``a`` and window ``b``."""
+    return Action(str(Curve(a, b)), Method(Curve(a, b)))
+
+
+def geometric(alpha: float) -> Action:
+    """A2SF's geometric forgetting."""
+    return Action(str(Geometric(alpha)), Method(Geometric(alpha)))
+
+
+METHODS: dict[str, Method] = {
+    "h2o": Method(Curve(0.0, 1), recent=0.5),
+    "tova": Method(Curve(math.inf, 1), sinks=0, recent=1, share_heads=True),
+    "snapkv": Method(Curve(math.inf, WINDOW), pool=Pool(7)),
+    "pyramidkv": Method(Curve(math.inf, WINDOW), pool=Pool(7), layers=Pyramid()),
+    "streaming": Method(Newest()),
+}
+
+
+def _seed() -> list[Action]:
+    """The 60 points of A2SF's grid at commit 8d751d8; the 12 with a = 0 keep the same tokens."""
+    return [curve(a, b) for a in SEED_A for b in SEED_B]
+
+
+def _waits() -> list[Action]:
+    """The 13 points of its successor's menu."""
+    return [curve(0.0, 1), *(curve(a, b) for a in (0.01, 0.1, 10.0) for b in (1, 16, 32, 128))]
+
+
+def _u5b() -> list[Action]:
+    """Its menu of five: accumulated attention, gentle forgetting, long forgetting, last query, window."""
+    return [curve(a, b) for a, b in ((0.0, 1), (0.01, 128), (1.0, 16), (10.0, 1), (10.0, 16))]
+
+
+def _methods() -> list[Action]:
+    return [*(Action(name, method) for name, method in METHODS.items()), geometric(0.2)]
+
+
+def _default() -> list[Action]:
+    """Curves of every reach without repetitions, and the published methods."""
+    curves = [curve(0.0, 1), *(curve(10.0, b) for b in (1, 2, 4, 8, 16, 32, 64, 128))]
+    gentle = [curve(a, b) for a in (0.01, 0.1) for b in (1, 16, 64)]
+    return [*curves, *gentle, *_methods()]
+
+
+MENUS: dict[str, Callable[[], list[Action]]] = {
+    "default": _default,
+    "seed": _seed,
+    "waits": _waits,
+    "u5b": _u5b,
+    "methods": _methods,
+}
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> ValueError:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return ValueError(f"no {kind} {name!r}. {hint}Expected one of: {', '.join(known)}")
+
+
+def menu(name: str = "default", *, sinks: int | None = None, recent: int | float | None = None) -> tuple[Action, ...]:
+    """The actions of a menu. ``sinks`` and ``recent``: protected tokens of the curves, instead of ``Method``'s defaults
+    (published methods keep their own where they have them). Raises ValueError naming the menus."""
+    if name not in MENUS:
+        raise _unknown("menu", name, list(MENUS))
+    return tuple(protecting(action, sinks=sinks, recent=recent) for action in MENUS[name]())
+
+
+def protecting(action: Action, *, sinks: int | None = None, recent: int | float | None = None) -> Action:
+    """The action with other protected tokens, except where its method has its own."""
+    method, default = action.method, Method(Newest())
+    if sinks is not None and method.sinks == default.sinks:
+        method = replace(method, sinks=sinks)
+    if recent is not None and method.recent == default.recent:
+        method = replace(method, recent=recent)
+    return Action(action.name, method)
+
+
+def parse(name: str) -> Action:
+    """The action called ``name``: a method, ``sigmoid(a,b)`` or ``geometric(alpha)``. Raises ValueError."""
+    if name in METHODS:
+        return Action(name, METHODS[name])
+    found = re.fullmatch(r"(sigmoid|geometric)\(([^,()]+)(?:,([^,()]+))?\)", name.replace(" ", ""))
+    try:
+        if found and found[1] == "sigmoid" and found[3]:
+            return curve(float(found[2]), float(found[3]))
+        if found and found[1] == "geometric" and not found[3]:
+            return geometric(float(found[2]))
+    except ValueError as error:
+        raise ValueError(f"action {name!r}: {error}") from error
+    raise _unknown("action", name, [*METHODS, "sigmoid(a,b)", "geometric(alpha)"])

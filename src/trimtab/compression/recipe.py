@@ -1,0 +1,46 @@
+"""Which commands has the compression room? ``trimtab compression <verb>``: tabulate, train, evaluate, generate, bench.
+
+Light to import: whatever needs torch is imported by ``run``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from trimtab.compression import train_recipe, use_recipe
+
+
+@dataclass(frozen=True)
+class Tabulate:
+    """Compute the reward of every action at every budget on every prompt, with the prompts' features."""
+
+    out: Path = Path("runs/table")
+    """The folder of table.npz and table.json; one that was begun is gone on with."""
+    model_name: str = "zoo:recall"
+    """zoo:recall, llama, llama2, llama3, opt, a hub id, or a path."""
+    gpus: tuple[int, ...] = ()
+    """The CUDA device to use; several: `accelerate launch` one process each."""
+    dtype: str = "auto"
+    """Arithmetic of the model: auto (the file's own), float32, bfloat16, float16."""
+    prompts: str = "recall"
+    """recall (for zoo:recall), ruler, ruler/TASK, or a JSON Lines file in LongBench's format."""
+    prompt_count: int | None = 600
+    """Use the first so many prompts; None: 600 generated ones, or all of a file."""
+    max_tokens: int = 7500
+    """Longer prompts lose their middle; generated ones are made so long."""
+    menu: str = "default"
+    """Actions: default, seed (the reference's grid of 60), waits, u5b or methods."""
+    budgets: tuple[int, ...] = (32, 64, 128, 256)
+    """Tokens kept per KV head, averaged over the layers."""
+    scored_tokens: int = 4
+    """Answer tokens scored, beyond the first, which is free."""
+
+    def run(self) -> None:
+        from trimtab.compression.tabulate_verb import tabulate_prompts
+
+        tabulate_prompts(self)
+
+
+RECIPES: dict[str, dict[str, object]] = {**train_recipe.RECIPES}
+VERBS: dict[str, type] = {"tabulate": Tabulate, **train_recipe.VERBS, **use_recipe.VERBS}
