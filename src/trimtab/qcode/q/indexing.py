@@ -153,7 +153,7 @@ def _dict(x: Dict, i: Q) -> Q:
     return _at_positions(x.v, where)
 
 
-def _step(keys: Vec, i: Q) -> Q:
+def _step(keys: Q, i: Q) -> Q:
     """Positions in the keys of a step function: of the last key that is not above."""
     from trimtab.qcode.q.registry import PRIMS
 
