@@ -116,7 +116,10 @@ def _agrees(expected: str, got: str, prefix: bool) -> bool:
 
 
 def _begins(have: str, want: str) -> bool:
-    return have == want or (want.endswith("..") and have.startswith(want[:-2].rstrip()))
+    if have == want or not want.endswith(".."):
+        return have == want
+    shown = want[:-2].rstrip()
+    return have.startswith(shown) or (have.endswith("..") and shown.startswith(have[:-2]))
 
 
 def _difference(expected: str, got: str) -> str:

@@ -286,6 +286,7 @@ def _reshape(shape: list[int], y: Q) -> Q:
 
 
 def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
+    y = y if type(y) in (Vec, Table) else as_list(y)
     rows, width = shape
     if width == null:
         rows = max(rows, 1)

@@ -56,6 +56,7 @@ class _Names:
 
     def __init__(self) -> None:
         self.used: set[str] = set()
+        self.globals: set[str] = set()
         self.assigned: list[str] = []
 
 
@@ -170,8 +171,12 @@ class Parser:
     def _assign(self, verb: Prim, target: Q) -> Q:
         value = self.expression()
         self.partial = False
+        if self.scopes and verb.name == "::":
+            self.scopes[-1].globals.update(n for n in _targets(target) if n not in self.scopes[-1].assigned)
         if self.scopes and verb.name == ":":
             for name in _targets(target):
+                if name in self.scopes[-1].globals:
+                    raise QError(name)
                 if name not in self.scopes[-1].assigned:
                     self.scopes[-1].assigned.append(name)
         if type(target) is not str and type(target) is not Vec:

@@ -277,6 +277,8 @@ def _exec_by(rows: Rows, by: Q, cols: Q) -> Dict:
     got = rows.compile(by)(None)
     if type(got) is Table:
         keys = got
+    elif type(by) is Vec and type(got) is Vec and got.t == SYM and len(got) not in (1, len(rows)):
+        keys = Table(["x"], [syms([""] * len(rows))])
     else:
         keys = Table(["x"], [as_list(got)])
     if len(keys) != len(rows):

@@ -90,13 +90,18 @@ def _sum(x: Vec) -> Q:
     _numeric(x)
     if x.t in FLOATS:
         with np.errstate(all="ignore"):
-            return box(x.t, np.nansum(x.a.astype(np.float64)))
+            return box(x.t, _in_order(np.where(np.isnan(x.a), 0.0, x.a)))
     a = x.a.astype(np.int64)
     if x.t in BITS:
         null = x.a == NULLS[x.t]
         a = np.where(null, 0, a) if null.any() else a
     t = _sum_type(x.t)
     return box(t, np.asarray(a.sum()).astype(DTYPES[t]))
+
+
+def _in_order(a: Any) -> Any:
+    """A sum of floats from left to right, as q adds; of very many, as numpy does, which differs in the last digits."""
+    return np.cumsum(a, dtype=np.float64)[-1] if 0 < len(a) <= 100_000 else a.astype(np.float64).sum()
 
 
 def _prd(x: Vec) -> Q:

@@ -100,7 +100,7 @@ def _setting(name: str, default: int) -> Callable[[str], Q]:
     def handle(rest: str) -> Q:
         settings: dict[str, int] = current().__dict__.setdefault("settings", {})
         if not rest:
-            return _int(settings.get(name, default))
+            return settings.get(name, default) if name == "z" else _int(settings.get(name, default))
         settings[name] = _whole(rest)
         if name == "z":
             setattr(current(), "date_order", settings[name])  # noqa: B010

@@ -116,6 +116,8 @@ def column_name(tree: Q) -> str:
 def _last_name(tree: Q) -> str:
     if type(tree) is str:
         return tree
+    if isinstance(tree, Vec) and tree.t == 0 and len(tree) > 2 and isinstance(tree.a[-1], Vec) and tree.a[-1].t == SYM:
+        return ""
     if isinstance(tree, Vec) and tree.t == 0 and len(tree) > 1:
         for part in reversed(tree.a):
             name = _last_name(part)
