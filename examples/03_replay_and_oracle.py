@@ -13,7 +13,7 @@ def main() -> None:
     """Tabulate four prompts, calibrate for a few seconds, print the bounds."""
     speculator = Speculator.from_pretrained("zoo:chat", "zoo:chat-eagle3", dtype="float32")
     tasks, shapes = own_prompts("train")[:4], menu((4, 12, 32), (1, 3, 5), (1, 4, 8))
-    costs = calibrate(speculator, shapes, [task.turns[0] for task in tasks], budget_seconds=8.0)
+    costs = calibrate(speculator, shapes, [task.turns[0] for task in tasks], budget_seconds=20.0)
     table = build(speculator, tasks, shapes, 40, PositionFeatures())
     priced = oracle.price(table, costs)
     best = table.actions[oracle.best_static(priced)]

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from trimtab.qcode.q.errors import Limits, QError, Unsupported
+from trimtab.qcode.q.errors import Defect, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
 ATOMS = [
@@ -101,10 +101,9 @@ def survive(count: int, seed: int) -> list[str]:
         text = mutated(rng, text) if rng.random() < 0.5 else text
         try:
             session.show(text)
-        except QError as error:
-            if error.defect is not None:
-                bad.append(text)
-        except Unsupported:
+        except Defect as error:
+            bad.append(f"{text}   {error.__cause__!r}")
+        except (QError, Unsupported):
             pass
     return bad
 

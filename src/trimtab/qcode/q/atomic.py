@@ -18,7 +18,7 @@ Binary = Callable[[Q, Q], Q]
 def spread1(f: Unary, x: Q) -> Q:
     """``f`` of every item of what is neither an atom nor a typed list."""
     if type(x) is Vec:
-        return collect([f(v) for v in x.a]) if x.a else x
+        return collect([f(v) for v in x.a]) if len(x.a) else x
     if type(x) is Dict:
         return Dict(x.k, f(x.v))
     if type(x) is Table:

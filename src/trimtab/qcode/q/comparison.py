@@ -140,8 +140,8 @@ def _extreme(name: str, op: Callable[[Any, Any, int], Any], python: Callable[[in
             raise QError("type")
         shaped = lengths(x, y)
         t = meet(COMMON, tx, ty)
-        a = np.asarray(convert(raw_of(x), tx, t), dtype=DTYPES[t])
-        b = np.asarray(convert(raw_of(y), ty, t), dtype=DTYPES[t])
+        a = np.asarray(convert(raw_of(x), tx, t)).astype(DTYPES[t])
+        b = np.asarray(convert(raw_of(y), ty, t)).astype(DTYPES[t])
         out = op(a, b, t)
         return result(t, np.asarray(out, dtype=DTYPES[t]) if shaped else np.asarray(out)[()], shaped)
 

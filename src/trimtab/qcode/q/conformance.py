@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trimtab.qcode.q.errors import LimitError, Limits, QError, Unsupported
+from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
 LIMITS = Limits(memory_bytes=1 << 31, seconds=20.0)
@@ -83,9 +83,9 @@ def _run(session: Session, text: str) -> tuple[str, str]:
     except LimitError as error:
         return f"'{error.text}", "limit"
     except QError as error:
-        return f"{''.join(session.state.output)}'{error.text}", "defect" if error.defect else f"error '{error.text}"[
-            :40
-        ]
+        return f"{''.join(session.state.output)}'{error.text}", f"error '{error.text}"[:40]
+    except Defect as error:
+        return f"defect: {error}", "defect"
     except Unsupported as error:
         return f"unsupported: {error}", f"unsupported: {error}"
 
@@ -119,7 +119,8 @@ def _begins(have: str, want: str) -> bool:
     if have == want or not want.endswith(".."):
         return have == want
     shown = want[:-2].rstrip()
-    return have.startswith(shown) or (have.endswith("..") and shown.startswith(have[:-2]))
+    cut = have.endswith("..") and len(have) >= 77
+    return have.startswith(shown) or (cut and shown.startswith(have[:-2]))
 
 
 def _difference(expected: str, got: str) -> str:

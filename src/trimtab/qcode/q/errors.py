@@ -6,15 +6,11 @@ from dataclasses import dataclass
 
 
 class QError(Exception):
-    """An error as q signals it: ``'type``, ``'length``, ``'name`` of an undefined variable, a text of the program's own.
+    """An error as q signals it: ``'type``, ``'length``, ``'name`` of an undefined variable, a text of the program's own."""
 
-    ``defect`` holds the Python exception where the interpreter, rather than the program, was at fault.
-    """
-
-    def __init__(self, text: str, defect: BaseException | None = None) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__(text)
         self.text = text
-        self.defect = defect
 
 
 class LimitError(QError):
@@ -23,6 +19,10 @@ class LimitError(QError):
 
 class Unsupported(Exception):
     """The program asks for a feature of q that this interpreter lacks or refuses; names it. No verdict on it."""
+
+
+class Defect(Unsupported):
+    """The interpreter failed, not the program: its cause is the Python exception. No verdict on the program either."""
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,8 @@ def index1(x: Q, i: Q) -> Q:
         return _list(x, i)
     if type(x) is Table:
         return _table(x, i)
+    if type(x) is not Dict:
+        raise QError("type")
     return _dict(x, i)
 
 
@@ -169,6 +171,8 @@ def _at_positions(values: Q, where: Q) -> Q:
         return index1(values, where)
     if type(where) is Vec and where.t == 0:
         return collect([_at_positions(values, w) for w in where.a])
+    if type(where) is not Vec:
+        raise QError("type")
     return take_at(values, where.a)
 
 
@@ -202,7 +206,7 @@ def _keyed(x: Dict, i: Q) -> Q:
     return _at_positions(x.v, finding.find(keys, Dict(names, collect(parts))))
 
 
-def index(x: Q, path: list[Q]) -> Q:
+def index(x: Q, path: list[Q]) -> Q:  # noqa: C901 one case after another
     """Index at depth: an elided level means all of it, a list at a level keeps its shape."""
     if not path:
         return x

@@ -300,11 +300,15 @@ def _nested(flat: Q, shape: list[int]) -> Q:
     if len(shape) == 1:
         return flat
     size = int(np.prod(shape[1:]))
+    if len(flat) < size * shape[0]:
+        raise QError("length")
     return Vec(0, [_nested(pick(flat, np.arange(i * size, (i + 1) * size)), shape[1:]) for i in range(shape[0])])
 
 
 def _take_keys(x: Q, y: Q) -> Q:
     if type(y) is Table:
+        if type(x) is not str and not (type(x) is Vec and x.t == SYM):
+            raise QError("type")
         names = [x] if type(x) is str else x.a.tolist()
         for name in names:
             if name not in y.names:
@@ -368,6 +372,8 @@ def cut_at(x: Vec, y: Q) -> Q:
     """A list cut at positions."""
     if not len(x):
         return Vec(0, [])
+    if x.t not in WHOLE or type(y) not in (Vec, Table):
+        raise QError("type")
     starts = [int(v) for v in x.a.tolist()]
     if any(b < a for a, b in pairwise(starts)) or any(not 0 <= s <= len(y) for s in starts):
         raise QError("domain" if any(s < 0 for s in starts) else "length")

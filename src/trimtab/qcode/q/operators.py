@@ -150,6 +150,8 @@ def draw(n: int, y: Q) -> Q:  # noqa: C901 one case after another
     """``n`` random items; without repetition where negative, all shuffled where null."""
     random = current().random
     if n == -(2**63):
+        if type(y) not in ATOMS and type(y) not in (Vec, Table, Dict):
+            raise QError("type")
         size = whole(y) if type(y) in ATOMS else len(y)
         order = random.permutation(sized(size))
         return longs(order) if type(y) in ATOMS else pick(y, order)

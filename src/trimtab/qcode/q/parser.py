@@ -245,6 +245,8 @@ class Parser:
             return PRIMS[UNARY[text + ":"]]
         if text == "::":
             return PRIMS["::"] if not prefix else NULL
+        if text not in PRIMS:
+            raise QError(text)
         return PRIMS[text]
 
     def _name(self, token: Token) -> Term:

@@ -9,7 +9,7 @@ from typing import Any
 from trimtab.qcode.q import apply, builtins, display, faces, system, variables
 from trimtab.qcode.q.clock import deadline
 from trimtab.qcode.q.compiler import Return, evaluate
-from trimtab.qcode.q.errors import LimitError, Limits, QError, Unsupported
+from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.faces import Value
 from trimtab.qcode.q.functions import Prim
 from trimtab.qcode.q.parser import parse_statements
@@ -64,7 +64,7 @@ class Session:
         return "".join(printed)
 
     def _guarded(self, work: Callable[[], Q]) -> Q:
-        """Run under the limits; every failure leaves as QError, LimitError or Unsupported."""
+        """Run under the limits; every failure leaves as QError, LimitError, Unsupported or Defect."""
         state = self.state
         state.begin()
         before = activate(state)
@@ -78,11 +78,11 @@ class Session:
         except Return as early:
             return early.value
         except MemoryError as error:
-            raise LimitError("wsfull", error) from None
+            raise LimitError("wsfull") from error
         except RecursionError:
             raise QError("stack") from None
         except Exception as error:
-            raise QError("nyi", error) from error
+            raise Defect(f"a defect of the interpreter, please report it: {type(error).__name__}: {error}") from error
         finally:
             sys.setrecursionlimit(limit)
             activate(before)

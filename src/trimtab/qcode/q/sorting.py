@@ -308,6 +308,8 @@ def in_(x: Q, y: Q) -> Q:
 def _less(where: Q, n: int) -> Q:
     if type(where) is int:
         return where < n
+    if type(where) is not Vec:
+        raise QError("type")
     if where.t == 0:
         return collect([_less(w, n) for w in where.a])
     return bools(where.a < n)
