@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.qcode.q.atomic import lengths, raw_of, result, spread2
 from trimtab.qcode.q.errors import QError
-from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Projection
+from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
 from trimtab.qcode.q.promotion import COMMON, convert, meet
 from trimtab.qcode.q.registry import dyad
 from trimtab.qcode.q.values import (
@@ -182,6 +182,8 @@ def match(x: Q, y: Q) -> bool:
         return _all(x.fs, y.fs)
     if cx is Derived:
         return x.iterator == y.iterator and match(x.f, y.f)
+    if cx is Prim:
+        return x.shown == y.shown and x.t == y.t
     return cx is Iterator and x.iterator == y.iterator
 
 

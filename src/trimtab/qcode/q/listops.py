@@ -289,8 +289,9 @@ def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
     y = y if type(y) in (Vec, Table) else as_list(y)
     rows, width = shape
     if width == null:
-        rows = max(rows, 1)
-        bounds = [i * n // rows for i in range(rows + 1)]
+        if rows < 0:
+            raise QError("domain")
+        bounds = [*range(0, n, max(1, -(-n // max(rows, 1)))), n]
     else:
         bounds = [*range(0, n, max(width, 1)), n]
     return Vec(0, [pick(y, np.arange(a, b)) for a, b in pairwise(bounds)])

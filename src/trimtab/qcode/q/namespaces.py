@@ -101,14 +101,6 @@ _constant(".Q.k", 4.0)
 _constant("csv", Atom(10, 44))
 
 
-def _keywords(_: State) -> Q:
-    names = [n for n in PRIMS if n[0].isalpha()]
-    return Dict(syms(["", *names]), Vec(0, [NULL, *[PRIMS[n] for n in names]]))
-
-
-SPECIAL[".q"] = _keywords
-
-
 @function(".Q.dd", 2)
 def dd(x: Q, y: Q) -> Q:
     """Symbols joined by a dot, file handles by a slash."""

@@ -213,13 +213,15 @@ def at_three(x: Q, y: Q, z: Q) -> Q:
     """Amend by a function of one argument, or apply with a trap."""
     if isinstance(x, Func):
         return trapped(x, [y], z)
-    return _amended(x, [y], lambda old, _: apply.call(z, [old]), NULL)
+    if y is NULL and type(x) is Vec:
+        y = longs(np.arange(len(x)))
+    return _amended(x, [y], amend.step_one(z), NULL)
 
 
 @function("@", 4)
 def at_four(x: Q, i: Q, f: Q, y: Q) -> Q:
     """Amend by a function of two arguments."""
-    return _amended(x, [i], _step(f), y)
+    return _amended(x, [i], amend.step(f), y)
 
 
 @dyad(".", infix=False)
@@ -240,19 +242,13 @@ def dot_three(x: Q, y: Q, z: Q) -> Q:
     """Amend at depth by a function of one argument, or apply with a trap."""
     if isinstance(x, Func):
         return trapped(x, items(as_list(y)), z)
-    return _amended(x, items(as_list(y)), lambda old, _: apply.call(z, [old]), NULL)
+    return _amended(x, items(as_list(y)), amend.step_one(z), NULL)
 
 
 @function(".", 4)
 def dot_four(x: Q, i: Q, f: Q, y: Q) -> Q:
     """Amend at depth by a function of two arguments."""
-    return _amended(x, items(as_list(i)), _step(f), y)
-
-
-def _step(f: Q) -> Any:
-    if isinstance(f, Prim) and f.name == ":":
-        return None
-    return lambda old, new: apply.call(f, [old, new])
+    return _amended(x, items(as_list(i)), amend.step(f), y)
 
 
 def _amended(x: Q, path: list[Q], fn: Any, y: Q) -> Q:
@@ -336,10 +332,12 @@ def _structure(x: Q) -> Q:
         return Vec(0, list(x.fs))
     if isinstance(x, Derived):
         return x.f
-    codes = ("::", "+", "-", "*", "%", "&", "|", "^", "=", "<", ">", "$", ",", "#", "_", "~", "!", "?", "@", ".")
-    name = "::" if x is NULL else x.name if isinstance(x, Prim) else ""
-    if name in codes:
-        return codes.index(name)
+    if x is NULL:
+        return 0
+    if isinstance(x, Prim):
+        from trimtab.qcode.q import keywords
+
+        return keywords.structure(x)
     if isinstance(x, Iterator):
         return ("'", "/", "\\", "':", "/:", "\\:").index(x.iterator)
     return x
@@ -401,7 +399,7 @@ def _key_of_name(x: str) -> Q:
             )
         )
     if x == ".q":
-        return syms(["", *[n for n in PRIMS if n[0].isalpha()]])
+        return variables.SPECIAL[x](state).k
     full = variables.full_name(x, state.space)
     if full in state.names:
         found = variables.lookup(state, x)

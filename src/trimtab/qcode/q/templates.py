@@ -75,7 +75,7 @@ def _options(parser: Parser) -> list[Q]:
         if parser.tokens[parser.i].kind == ";":
             parser.i += 1
     if parser.tokens[parser.i].text in ("<", ">"):
-        order = PRIMS["iasc" if parser.tokens[parser.i].text == "<" else "idesc"]
+        order = PRIMS[parser.tokens[parser.i].text + "::"]
         parser.i += 1
         column = _clause(parser, frozenset())
         out = out or [2**63 - 1]
