@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from trimtab.qcode.q import append, apply, arithmetic, comparison, indexing, monads, neighbours
+from trimtab.qcode.q import append, apply, indexing
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.functions import Prim, Projection
 from trimtab.qcode.q.lists import as_list, at, collect, items, pick
@@ -113,14 +114,14 @@ def _at_once(x: Vec, index: Any, fn: Fn, y: Q) -> Q | None:
 
 def is_atomic(fn: Any) -> bool:
     """Whether a function works item by item, so that many items may go to it at once."""
-    return getattr(fn, "atomic", False) or fn in _ATOMIC
+    return getattr(fn, "atomic", False) or fn in _atomic()
 
 
 def step(f: Q) -> Fn:
     """A q function of two arguments as the function of the old item and the new; None for ``:``."""
     if isinstance(f, Prim) and f.name == ":":
         return None
-    if isinstance(f, Prim) and f.fns.get(2) in _ATOMIC:
+    if isinstance(f, Prim) and f.fns.get(2) in _atomic():
         return f.fns[2]
     return lambda old, new: apply.call2(f, old, new)
 
@@ -137,15 +138,17 @@ def step_one(f: Q) -> Fn:
 
 def _atomic_one(f: Q) -> bool:
     if isinstance(f, Prim):
-        return f.fns.get(1) in _ATOMIC
+        return f.fns.get(1) in _atomic()
     if not isinstance(f, Projection) or not isinstance(f.f, Prim) or len(f.args) != 2:
         return False
-    return f.f.fns.get(2) in _ATOMIC and any(type(a) in ATOMS for a in f.args)
+    return f.f.fns.get(2) in _atomic() and any(type(a) in ATOMS for a in f.args)
 
 
-_ATOMIC = {PRIMS[n].fns[2] for n in "+-*%&|^=<>"} | {
-    PRIMS[n].fns[1] for n in ("neg", "not", "abs", "signum", "floor", "ceiling", "null", "sqrt", "exp", "log")
-}
+@cache
+def _atomic() -> frozenset[Any]:
+    """The implementations of operators and keywords that work item by item."""
+    unary = ("neg", "not", "abs", "signum", "floor", "ceiling", "null", "sqrt", "exp", "log")
+    return frozenset([*[PRIMS[n].fns[2] for n in "+-*%&|^=<>"], *[PRIMS[n].fns[1] for n in unary]])
 
 
 def _mistyped(x: Vec, t: int) -> None:

@@ -230,6 +230,8 @@ def cast_raw(t: int, x: Q) -> Any:
     source = -qtype(x)
     if source == t:
         return raw(x)
+    if source not in DTYPES or source == ENUM:
+        raise QError("type")
     if t == SYM:
         if source == CHAR:
             return text_of(x).strip()

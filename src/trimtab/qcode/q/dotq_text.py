@@ -9,8 +9,9 @@ import string as alphabets
 from collections.abc import Callable
 
 from trimtab.qcode.q import calendar, display, formats
-from trimtab.qcode.q.casts import cast_raw, over
+from trimtab.qcode.q.casts import cast_raw
 from trimtab.qcode.q.errors import QError
+from trimtab.qcode.q.lists import collect, items
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import PRIMS, function
 from trimtab.qcode.q.values import (
@@ -19,9 +20,12 @@ from trimtab.qcode.q.values import (
     CHAR,
     CHARS,
     DATE,
+    DATETIME,
     FLOAT,
     INT,
+    MONTH,
     SYM,
+    TIMESTAMP,
     Atom,
     Dict,
     Q,
@@ -152,9 +156,11 @@ def addmonths(x: Q, y: Q) -> Q:
     if type(y) is Vec or (type(x) is Vec and x.t == 0):
         if type(y) is Vec and type(x) is Vec:
             raise QError("rank")
-        return over(lambda v: addmonths(x, v), Vec(0, [int(v) for v in y.a]))
+        return collect([addmonths(x, v) for v in items(y)])
     if type(x) is Vec:
-        return over(lambda v: addmonths(v, y), Vec(0, [Atom(x.t, v) for v in x.a.tolist()]))
+        return collect([addmonths(v, y) for v in items(x)])
+    if type(x) not in ATOMS or qtype(x) not in (-DATE, -TIMESTAMP, -MONTH, -DATETIME):
+        raise QError("type")
     days, months = cast_raw(DATE, x), _count(y)
     year, month, day = calendar.civil(days)
     total = year * 12 + month - 1 + months

@@ -181,6 +181,8 @@ def _scan(f: Q, args: list[Q]) -> Q:
 
 def _repeat(f: Q, args: list[Q], keep: bool) -> Q:
     n = len(args)
+    if not n:
+        raise QError("rank")
     alone = apply.rank_of(f) == 1 and not (type(f) is Derived and n == 2 and not _is_control(args[0]))
     if n == 1:
         return _converge(f, args[0], keep) if alone else _fold1(f, args[0], keep)
@@ -268,7 +270,7 @@ def _fold(f: Q, x: Q, lists: list[Q], keep: bool) -> Q:
         for v in rows:
             x = fn(x, v)
             trail.append(x) if keep else None
-        return (collect(trail) if trail else empty(abs(qtype(x)) if qtype(x) > -20 else 0)) if keep else x
+        return (collect(trail) if trail else empty(abs(qtype(x)) if abs(qtype(x)) < 20 else 0)) if keep else x
     sizes = {len(a) for a in lists if type(a) in (Vec, Table)}
     if len(sizes) > 1:
         raise QError("length")

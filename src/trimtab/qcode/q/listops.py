@@ -300,6 +300,8 @@ def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
 def _nested(flat: Q, shape: list[int]) -> Q:
     if len(shape) == 1:
         return flat
+    if not shape:
+        raise QError("length")
     size = int(np.prod(shape[1:]))
     if len(flat) < size * shape[0]:
         raise QError("length")
@@ -399,8 +401,11 @@ def sublist(x: Q, y: Q) -> Q:
     if type(y) is Dict:
         return Dict(sublist(x, y.k), sublist(x, y.v))
     size = count(y)
+    y = as_list(y) if type(y) is not Table else y
     if type(x) is Vec:
-        start, n = (int(v) for v in x.a.tolist()[:2])
+        if x.t not in WHOLE or len(x) != 2:
+            raise QError("type" if x.t not in WHOLE else "length")
+        start, n = (int(v) for v in x.a.tolist())
         where = np.arange(max(start, 0), max(0, min(start + n, size)))
     else:
         n = whole(x)

@@ -149,6 +149,8 @@ class Parser:
         after = self.tokens[self.i]
         if after.text == ":" and not after.spaced and type(second.tree) is Prim and not second.tree.name[0].isalpha():
             self.i += 1
+            if second.tree.name + ":" not in PRIMS:
+                raise QError("assign")
             return self._assign(PRIMS[second.tree.name + ":"], first.tree)
         if type(second.tree) is Prim and second.tree.name in (":", "::"):
             return self._assign(second.tree, first.tree)

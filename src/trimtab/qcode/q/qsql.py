@@ -15,7 +15,7 @@ from trimtab.qcode.q.grouping import reduced, row_parts
 from trimtab.qcode.q.indexing import prototype, take_at
 from trimtab.qcode.q.joins import is_keyed, rekeyed, unkeyed
 from trimtab.qcode.q.listops import rekey, sublist
-from trimtab.qcode.q.lists import as_list, collect, items, pick_raw
+from trimtab.qcode.q.lists import as_list, collect, items, pick_raw, positions
 from trimtab.qcode.q.registry import function
 from trimtab.qcode.q.sorting import distinct, grade_up
 from trimtab.qcode.q.state import current
@@ -294,7 +294,7 @@ def _exec_by(rows: Rows, by: Q, cols: Q) -> Dict:
 def simple_exec(x: Q, where: Q, phrase: Q) -> Q:
     """``?[t;i;p]``: a phrase over the rows at positions."""
     rows = Rows(unkeyed(named(x)), {})
-    rows.at(as_list(where).a.astype(np.int64))
+    rows.at(positions(where, len(rows)))
     return rows.compile(phrase)(None)
 
 
@@ -338,6 +338,8 @@ def _forget(name: str, cols: Q) -> Q:
     state = current()
     prefix = "" if name == "." else name + "."
     for column in items(as_list(cols)):
+        if type(column) is not str:
+            raise QError("type")
         if prefix + column not in state.names:
             raise QError(column)
         del state.names[prefix + column]

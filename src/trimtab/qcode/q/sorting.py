@@ -11,6 +11,7 @@ from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.finding import codes, find, first_positions
 from trimtab.qcode.q.grouping import parts, stable_order
 from trimtab.qcode.q.indexing import index1
+from trimtab.qcode.q.listops import whole
 from trimtab.qcode.q.lists import as_list, collect, items, keyed, pick
 from trimtab.qcode.q.promotion import COMMON, convert, meet
 from trimtab.qcode.q.registry import PRIMS, dyad, monad
@@ -141,9 +142,9 @@ def rank(x: Q) -> Q:
 @dyad("xrank")
 def xrank(x: Q, y: Q) -> Q:
     """Items dealt into n buckets by rank."""
-    n = int(raw(x))
-    size = max(len(y), 1)
-    got = longs(np.argsort(grade_up(_gradable(y)), kind="stable") * n // size)
+    n = whole(x)
+    order = np.argsort(grade_up(_gradable(y)), kind="stable")
+    got = longs(order * n // max(len(y), 1))
     return Dict(y.k, got) if type(y) is Dict else got
 
 
@@ -205,6 +206,8 @@ def _search(x: Q, y: Q, side: str) -> Q:
     if type(x) is Table:
         from trimtab.qcode.q.joins import as_of
 
+        if type(y) is not Table and (type(y) is not Dict or type(y.k) is not Vec or y.k.t != SYM):
+            raise QError("type")
         table = y if type(y) is Table else Table(y.k.a.tolist(), [as_list(collect([v])) for v in items(y.v)])
         got = longs(as_of(table.names, table, x))
         return got if type(y) is Table else int(got.a[0])
@@ -213,6 +216,8 @@ def _search(x: Q, y: Q, side: str) -> Q:
             return Dict(y.k, _search(x, y.v, side))
         return collect([_search(x, v, side) for v in items(y)])
     x, y = simple(x), simple(y)
+    if type(x) is not Vec:
+        raise QError("type")
     tx, ty = abs(qtype(x)), abs(qtype(y))
     if SYM in (tx, ty):
         if tx != ty:

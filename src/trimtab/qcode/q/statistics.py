@@ -289,7 +289,7 @@ def avgs(x: Q) -> Q:
     if type(x) is Table:
         return Table(x.names, [as_list(avgs(c)) for c in x.cols])
     if type(x) is not Vec:
-        return float(raw(x)) if type(x) in ATOMS else x
+        return float(as_floats(as_list(x))[0]) if type(x) in ATOMS else x
     if x.t == 0:
         return PRIMS["%"].fns[2](PRIMS["sums"].fns[1](x), longs(np.arange(1, len(x) + 1)))
     a = as_floats(x)
@@ -332,11 +332,22 @@ _pairwise("deltas", "-")
 _pairwise("ratios", "%")
 
 
+def _numbers(x: Q) -> Any:
+    """The numbers of a list, typed or not, as floats; 'type for anything else."""
+    if type(x) is Dict:
+        return _numbers(x.v)
+    if type(x) not in ATOMS and type(x) is not Vec:
+        raise QError("type")
+    x = as_list(x)
+    if x.t:
+        return as_floats(x)
+    if not all(type(v) in ATOMS for v in x.a):
+        raise QError("type")
+    return np.array([as_floats(as_list(v))[0] for v in x.a], dtype=np.float64)
+
+
 def _paired(x: Q, y: Q) -> tuple[Any, Any]:
-    a, b = (
-        np.atleast_1d(as_floats(as_list(v))) if as_list(v).t else np.array([float(raw(w)) for w in items(v)])
-        for v in (x, y)
-    )
+    a, b = _numbers(x), _numbers(y)
     if len(a) != len(b):
         if 1 not in (len(a), len(b)):
             raise QError("length")

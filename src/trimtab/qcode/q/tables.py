@@ -289,7 +289,7 @@ def fby(x: Q, y: Q) -> Q:
     parts = items(x)
     if len(parts) != 2:
         raise QError("length")
-    f, values = parts
+    f, values = parts[0], as_list(parts[1]) if type(parts[1]) is not Table else parts[1]
     group = y if type(y) in (Vec, Table) else as_list(y)
     if len(values) != len(group):
         raise QError("length")

@@ -93,7 +93,7 @@ def _phrases(parser: Parser, stops: frozenset[str]) -> list[tuple[str, Q]]:
         return out
     while True:
         name = ""
-        first, second = parser.tokens[parser.i], parser.tokens[parser.i + 1]
+        first, second = parser.tokens[parser.i], parser.tokens[min(parser.i + 1, len(parser.tokens) - 1)]
         if first.kind == "name" and second.text == ":" and second.kind == "op":
             name = first.text
             parser.i += 2
