@@ -208,6 +208,8 @@ def identifier(x: Q) -> Q:
 @function(".Q.addr", 1)
 def addr(x: Q) -> Q:
     """An IP address as an int; -1i for a host that is not known here."""
+    if type(x) is not str:
+        raise QError("type")
     name = "127.0.0.1" if x == "localhost" else x
     try:
         v = int(ipaddress.IPv4Address(name))

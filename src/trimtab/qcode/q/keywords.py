@@ -33,20 +33,22 @@ from trimtab.qcode.q.state import State
 from trimtab.qcode.q.values import NULL, Dict, Q, Vec, syms
 from trimtab.qcode.q.variables import SPECIAL
 
-ORDER = (
-    "neg not null string reciprocal floor ceiling signum mod xbar xlog and or each scan over prior mmu lsq inv md5 "
-    "ltime gtime count first svar sdev scov med all any rand sums prds mins maxs fills deltas ratios avgs differ prev "
-    "next rank reverse iasc idesc asc desc msum mcount mavg mdev xrank mmin mmax xprev rotate ema distinct group where "
-    "flip type key til get value attr cut set upsert raze union inter except cross sv vs sublist read0 read1 hopen "
-    "hclose hdel hsym hcount peach system ltrim rtrim trim lower upper ssr view tables views cols xcols keys xkey xcol "
-    "xasc xdesc fkeys meta lj ljf aj aj0 aju ajf ajf0 ij ijf pj asof uj ujf wj wj1 fby xgroup ungroup ej save load "
-    "rsave rload dsave show csv parse eval reval"
-).split()
+_KEYWORDS = """
+neg not null string reciprocal floor ceiling signum mod xbar xlog and or each scan over prior mmu lsq inv md5 ltime
+gtime count first svar sdev scov med all any rand sums prds mins maxs fills deltas ratios avgs differ prev next rank
+reverse iasc idesc asc desc msum mcount mavg mdev xrank mmin mmax xprev rotate ema distinct group where flip type key
+til get value attr cut set upsert raze union inter except cross sv vs sublist read0 read1 hopen hclose hdel hsym hcount
+peach system ltrim rtrim trim lower upper ssr view tables views cols xcols keys xkey xcol xasc xdesc fkeys meta lj ljf
+aj aj0 aju ajf ajf0 ij ijf pj asof uj ujf wj wj1 fby xgroup ungroup ej save load rsave rload dsave show csv parse eval
+reval
+"""
+ORDER = tuple(_KEYWORDS.split())
 """Names in ``.q``, in its order."""
 
 K_TEXT = {
     "signum": "k){(x>0)-x<0}",
     "mod": "k){x-y*x div y}",
+    "xbar": 'k){x*y div x:$[16h=abs[@x];"j"$x;x]}',
     "xlog": "k){log[y]%log x}",
     "each": "k){x'y}",
     "scan": "k){x\\y}",
@@ -65,7 +67,7 @@ K_TEXT = {
     "rand": "k){*1?x}",
     "fills": "^\\",
     "avgs": "k){(+\\x)%+\\~^x}",
-    "differ": "$[\"b\"]~~':",
+    "differ": '$["b"]~~\':',
     "rank": "k){$[0h>@x;'`rank;<<x]}",
     "iasc": "k){$[0h>@x;'`rank;<x]}",
     "idesc": "k){$[0h>@x;'`rank;>x]}",
@@ -77,14 +79,16 @@ K_TEXT = {
     "except": "k){x@&~x in y}",
     "hopen": "<:",
     "hclose": ">:",
-    "til": "!:",
+    "til": "k){$[0>@x;!x;'`type]}",
     "fby": "k){@[(#y)#x[0]0#x\n1;g;:;x[0]'x[1]g:.=y]}",
 }
 """The text that the console shows, where it is not the operator that the keyword was entered with."""
 
-UNARY_CODES = (":: +: -: *: %: &: |: ^: =: <: >: $: ,: #: _: ~: !: ?: @: .:").split()
+_UNARY = ":: +: -: *: %: &: |: ^: =: <: >: $: ,: #: _: ~: !: ?: @: .:"
+_BINARY = ": + - * % & | ^ = < > $ , # _ ~ ! ? @ . 0: 1: 2: in within like bin ss insert wsum wavg div"
+UNARY_CODES = tuple(_UNARY.split())
 """Unary primitives in the order of their numbers, which ``value`` gives."""
-BINARY_CODES = (": + - * % & | ^ = < > $ , # _ ~ ! ? @ . 0: 1: 2: in within like bin ss insert wsum wavg div").split()
+BINARY_CODES = tuple(_BINARY.split())
 """Binary primitives in the order of their numbers."""
 
 

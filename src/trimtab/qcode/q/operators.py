@@ -289,6 +289,7 @@ def run_text(text: str) -> Q:
         if statement.startswith("\\"):
             out = PRIMS["system"].fns[1](chars(statement[1:]))
         else:
+            state.statement = statement
             out = evaluate(parse_tree(statement, state.space), state)
     return out
 
@@ -306,6 +307,8 @@ def value(x: Q) -> Q:
         return x.v
     if abs(qtype(x)) == ENUM:
         return formats.enum_symbol(x)
+    if isinstance(x, variables.ViewRef):
+        return x.parts()
     if isinstance(x, Func):
         return _structure(x)
     if type(x) is Vec and len(x):

@@ -357,6 +357,8 @@ def _drop_columns(name: Q, source: Q, cols: Q) -> Q:
     from trimtab.qcode.q.listops import drop
 
     dropped = as_list(cols)
+    if type(dropped) is not Vec or (dropped.t != SYM and len(dropped)):
+        raise QError("type")
     if is_keyed(source):
         table = unkeyed(source)
         kept = drop(dropped, table)

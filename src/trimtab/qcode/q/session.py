@@ -109,6 +109,7 @@ class Session:
             raise Unsupported(f"the language {text[0]}")
         trees = parse_statements(text[2:] if text.startswith("q)") else text, self.state.space)
         value: Q = NULL
+        self.state.statement = text
         for tree in trees:
             if tree is not ELIDED:
                 value = evaluate(tree, self.state)

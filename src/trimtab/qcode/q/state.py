@@ -43,6 +43,8 @@ class State:
         self.limits = limits or Limits()
         self.steps_left = self.spent = self.depth = self.resident = 0
         self.ends = float("inf")
+        self.statement = ""
+        """The text that runs."""
         self.output: list[str] = []
         self.write: Callable[[str], None] = write or self.output.append
 

@@ -420,7 +420,8 @@ def _msum(n: int, y: Vec) -> Q:
     if n <= 0:
         return Vec(total.t, np.zeros_like(a))
     out = a.copy()
-    out[n:] = a[n:] - a[:-n] if n < len(a) else a[n:]
+    with np.errstate(all="ignore"):
+        out[n:] = a[n:] - a[:-n] if n < len(a) else a[n:]
     return Vec(total.t, out)
 
 

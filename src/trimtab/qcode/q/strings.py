@@ -10,8 +10,7 @@ import numpy as np
 from trimtab.qcode.q import formats
 from trimtab.qcode.q.casts import over
 from trimtab.qcode.q.errors import QError
-from trimtab.qcode.q.lists import mask_of
-from trimtab.qcode.q.lists import as_list
+from trimtab.qcode.q.lists import as_list, mask_of
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import monad
 from trimtab.qcode.q.values import (

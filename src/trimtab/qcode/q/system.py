@@ -27,7 +27,7 @@ from trimtab.qcode.q.values import (
     syms,
     vec,
 )
-from trimtab.qcode.q.variables import SPECIAL, View, names_in, namespace
+from trimtab.qcode.q.variables import SPECIAL, View, members, names_in
 
 _DAY = 86_400_000_000_000
 _EPOCH = 10957 * _DAY
@@ -123,7 +123,7 @@ def _names(keep: Callable[[Any], bool]) -> Callable[[str], Q]:
     def handle(rest: str) -> Q:
         state = current()
         space = rest or state.space
-        if namespace(state, space) is None:
+        if space != "." and not members(state, space):
             if rest:
                 raise QError(rest)
             return syms([])
@@ -166,7 +166,7 @@ _COMMANDS: dict[str, Callable[[str], Q]] = {
     "v": _names(lambda x: not is_func(x) and type(x) is not View),
     "f": _names(is_func),
     "b": _names(lambda x: type(x) is View),
-    "B": lambda rest: syms([]),
+    "B": _names(lambda x: type(x) is View and x.pending()),
     "t": lambda rest: _timed("t", rest),
     "ts": lambda rest: _timed("ts", rest),
     "o": lambda rest: NULL if rest else NJ,

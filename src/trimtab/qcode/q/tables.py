@@ -22,6 +22,7 @@ from trimtab.qcode.q.values import (
     Q,
     Table,
     Vec,
+    chars,
     longs,
     syms,
     vec,
@@ -306,4 +307,8 @@ def fby(x: Q, y: Q) -> Q:
 @monad("view")
 def view(x: Q) -> Q:
     """The text of a view."""
-    raise QError("nyi")
+    state = current()
+    found = state.names.get(variables.full_name(x, state.space)) if type(x) is str else None
+    if type(found) is not variables.View:
+        raise QError("type" if type(x) is not str else x)
+    return chars(found.source)

@@ -51,10 +51,10 @@ def text_file(x: Q, y: Q) -> Q:
 def _prepare(delimiter: str, y: Q) -> Q:
     """A table (or a list of columns) as lines of text."""
     table = y if type(y) is Table else None
-    columns = table.cols if table else [as_list(c) for c in items(y)]
+    columns = table.cols if table is not None else [as_list(c) for c in items(y)]
     texts = [[_field(v, delimiter) for v in _column(c)] for c in columns]
     rows = [delimiter.join(row) for row in zip(*texts, strict=True)] if texts else []
-    if table:
+    if table is not None:
         rows.insert(0, delimiter.join([_field(name, delimiter) for name in table.names]))
     return Vec(0, [chars(row) for row in rows])
 
