@@ -242,7 +242,8 @@ def xbar(x: Q, y: Q) -> Q:
         with np.errstate(all="ignore"):
             out = a * np.floor(b / a)
         return result(t, out.astype(DTYPES[t]) if shaped else out, shaped)
-    a, b = np.asarray(raw_of(x), dtype=np.int64), np.asarray(convert(raw_of(y), ty, t), dtype=np.int64)
+    a = np.asarray(raw_of(x) if tx not in FLOATS else convert(raw_of(x), tx, LONG), dtype=np.int64)
+    b = np.asarray(convert(raw_of(y), ty, t), dtype=np.int64)
     size = np.where(a == 0, 1, a)
     out = np.where(b == NULLS[t], b, np.floor_divide(b, size) * size).astype(DTYPES[t])
     return result(t, out, shaped)

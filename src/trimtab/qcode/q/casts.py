@@ -156,6 +156,8 @@ def to_symbols(y: Q) -> Q:
 
 def parse(t: int, y: Q) -> Q:
     """Texts to values of a type (tok); the type's null where a text is none."""
+    if t not in DTYPES or t == ENUM:
+        raise QError("type")
     if t == CHAR and (is_string(y) or (type(y) is Atom and y.t == CHAR)):
         return y
     if is_string(y) or (type(y) is Atom and y.t == CHAR):

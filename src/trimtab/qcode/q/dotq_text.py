@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import ipaddress
 import string as alphabets
+import zlib
 from collections.abc import Callable
 
 from trimtab.qcode.q import calendar, display, formats
@@ -14,6 +16,7 @@ from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.lists import collect, items
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import PRIMS, function
+from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
     ATOMS,
     BYTE,
@@ -113,6 +116,21 @@ def atob(x: Q) -> Q:
         return vec(BYTE, base64.b64decode(data_of(x)))
     except ValueError:
         raise QError("length") from None
+
+
+@function(".Q.gz", 1)
+def gz(x: Q) -> Q:
+    """``(level;text)`` compressed as gzip does; a compressed text expanded."""
+    if type(x) is Vec and x.t == 0 and len(x) == 2:
+        return chars(gzip.compress(data_of(x.a[1]), min(max(_count(x.a[0]), 0), 9), mtime=0))
+    engine = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        out = engine.decompress(data_of(x), current().limits.memory_bytes // 4)
+    except zlib.error:
+        raise QError("zlib") from None
+    if engine.unconsumed_tail:
+        raise QError("wsfull")
+    return chars(out)
 
 
 @function(".Q.sha1", 1)

@@ -217,6 +217,7 @@ def _attribute_of_columns(x: str, y: Q) -> Q:
         keys = _attribute_of_columns("" if x == "s" else x, y.k)
         if x == "s" and not sorted_already(y.k):
             raise QError("s-fail")
+        y.k.attr = x  # q, too, sets it on the key of the keyed table that it is given
         return Dict(Table(keys.names, keys.cols, x), y.v)
     return Dict(_with_attribute(x, y.k), y.v, x)
 
@@ -291,7 +292,8 @@ def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
     if width == null:
         if rows < 0:
             raise QError("domain")
-        bounds = [*range(0, n, max(1, -(-n // max(rows, 1)))), n]
+        rows = max(rows, 1)
+        bounds = [i * n // rows for i in range(rows + 1)]
     else:
         bounds = [*range(0, n, max(width, 1)), n]
     return Vec(0, [pick(y, np.arange(a, b)) for a, b in pairwise(bounds)])

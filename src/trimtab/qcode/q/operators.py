@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trimtab.qcode.q import amend, apply, display, finding, formats, variables
+from trimtab.qcode.q.casts import cast_raw
 from trimtab.qcode.q.compiler import evaluate
 from trimtab.qcode.q.errors import LimitError, QError, Unsupported
 from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
@@ -103,8 +104,18 @@ def _printed(x: Q) -> Q:
 
 
 def _fixed(y: Q) -> Q:
+    if type(y) is not Vec or len(y) != 2:
+        raise QError("rank")
     places, x = items(y)
-    return collect([chars(f"{float(raw(v)):.{whole(places)}f}") for v in items(as_list(x))])
+    if type(x) in ATOMS:
+        return chars(f"{cast_raw(FLOAT, x):.{min(max(whole(places), 0), 30)}f}")
+    return collect([_fixed(Vec(0, [places, v])) for v in items(as_list(x))])
+
+
+def _serial() -> Any:
+    from trimtab.qcode.q import serial
+
+    return serial
 
 
 _INTERNAL: dict[int, Any] = {
@@ -114,6 +125,9 @@ _INTERNAL: dict[int, Any] = {
     -3: lambda y: chars(formats.one_line(y)),
     -5: lambda y: parse(y),
     -6: lambda y: eval_(y),
+    -8: lambda y: _serial().bytes_of(y),
+    -9: lambda y: _serial().value_of(y),
+    -18: lambda y: _serial().compressed_bytes(y),
     -15: lambda y: PRIMS["md5"].fns[1](y),
     -16: lambda y: Atom(INT, 1),
     -27: _fixed,
@@ -433,7 +447,9 @@ def set_(x: Q, y: Q) -> Q:
 @monad("attr")
 def attr(x: Q) -> Q:
     """The attribute of a list, table or dictionary."""
-    return getattr(x, "attr", "") if type(x) is not Dict else x.attr or getattr(x.k, "attr", "")
+    if type(x) is Dict and type(x.k) is not Table:
+        return x.attr or getattr(x.k, "attr", "")
+    return getattr(x, "attr", "")
 
 
 @function("?", 3)
@@ -488,5 +504,5 @@ for _name, _feature in {
     _refused(_name, _feature)
 for _name in ("setenv", "dsave"):
     _refused(_name, f"{_name}", 2, True)
-for _name in ("1:", "2:"):
+for _name in ("2:",):
     _refused(_name, f"files ({_name})", 2)

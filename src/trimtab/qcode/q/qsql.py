@@ -91,7 +91,7 @@ def through(column: Q, path: str) -> Q:
 def _filtered(rows: Rows, where: Q) -> None:
     """See only the rows that satisfy every phrase, one after the other."""
     if type(where) is Vec and where.t not in (0, SYM) and len(where):
-        rows.at(where.a.astype(np.int64) if where.t != BOOL else np.flatnonzero(where.a))
+        rows.at(np.flatnonzero(where.a) if where.t == BOOL else positions(where, len(rows)))
         return
     for tree in items(as_list(where)):
         got = rows.compile(tree)(None)
