@@ -36,7 +36,13 @@ MORE += ["%s[%s;%s]", "![%s;%s;%s;%s]", "?[%s;%s;%s;%s]", "x[%s]:%s", "d[%s]:%s"
 MORE += ["m[%s;%s],:%s", "([]a:%s;b:%s)", "([k:%s]v:%s)", "{%s}[%s]", "{x+%s}/[%s;%s]", "{x,%s}\\[%s;%s]", "(%s)%s"]
 MORE += ["%s'[%s;%s]", "%s/:[%s;%s]", "%s\\:[%s;%s]", "(%s':)%s", "(%s/)%s", "(%s\\)%s", "do[2;%s]", "if[%s;%s]"]
 MORE += ["select %s from %s", "select a:%s by b from t", "exec %s from %s", "update c:%s from %s where a>%s", "'%s"]
-MORE += ["delete from %s where %s", "select from %s where %s", "select %s by %s from t", "select[2] from %s", "parse %s"]
+MORE += [
+    "delete from %s where %s",
+    "select from %s where %s",
+    "select %s by %s from t",
+    "select[2] from %s",
+    "parse %s",
+]
 MORE += ["select from t where a=(%s;a)fby b", "value %s", "eval parse %s", "`%s", "%s`a", "%s . %s", "`x set %s"]
 
 

@@ -132,7 +132,7 @@ def step_one(f: Q) -> Fn:
     def fn(old: Q, _: Q) -> Q:
         return apply.call1(f, old)
 
-    fn.atomic = _atomic_one(f)
+    setattr(fn, "atomic", _atomic_one(f))  # noqa: B010
     return fn
 
 

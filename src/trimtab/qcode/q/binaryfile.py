@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from trimtab.qcode.q.values import (
     text_of,
 )
 
+Order = Literal["<", ">"]
+
 
 @function("1:", 2)
 def binary_file(x: Q, y: Q) -> Q:
@@ -34,7 +36,7 @@ def binary_file(x: Q, y: Q) -> Q:
         raise Unsupported("files (1:)")
     if type(x) is not Vec or x.t != 0 or len(x) != 2 or not (is_string(y) or qtype(y) == BYTE):
         raise QError("type")
-    order = "<" if abs(qtype(x.a[0])) == CHAR else ">"
+    order: Order = "<" if abs(qtype(x.a[0])) == CHAR else ">"
     types, widths = x.a if order == "<" else x.a[::-1]
     letters, sizes = text_of(types), _sizes(widths)
     if len(letters) != len(sizes):
@@ -59,7 +61,7 @@ def _sizes(widths: Q) -> list[int]:
     return [int(v) for v in listed.a]
 
 
-def _column(letter: str, cells: Any, order: str) -> Vec:
+def _column(letter: str, cells: Any, order: Order) -> Vec:
     t = CHARS.find(letter)
     width = cells.shape[1]
     if t == SYM:

@@ -92,7 +92,7 @@ def cells(x: Q, cols: int = FULL) -> list[str]:
     if x.t == 0:
         return [one_line(v, cols) for v in x.a]
     if x.t == ENUM:
-        x = enum_symbol(x)
+        return cells(enum_symbol(x), cols)
     t = x.t
     return [bare(t, v) for v in x.a.tolist()]
 

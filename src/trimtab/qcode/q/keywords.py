@@ -8,25 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from trimtab.qcode.q import (  # noqa: F401  (they enter the keywords)
-    atomic,
-    comparison,
-    finding,
-    iterators,
-    joins,
-    listops,
-    lists,
-    monads,
-    neighbours,
-    operators,
-    patterns,
-    sorting,
-    statistics,
-    strings,
-    system,
-    tables,
-    textfile,
-)
 from trimtab.qcode.q.functions import Prim
 from trimtab.qcode.q.registry import PRIMS
 from trimtab.qcode.q.state import State

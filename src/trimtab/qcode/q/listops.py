@@ -314,7 +314,7 @@ def _take_keys(x: Q, y: Q) -> Q:
     if type(y) is Table:
         if type(x) is not str and not (type(x) is Vec and x.t == SYM):
             raise QError("type")
-        names = [x] if type(x) is str else x.a.tolist()
+        names = as_list(x).a.tolist()
         for name in names:
             if name not in y.names:
                 raise QError(name)

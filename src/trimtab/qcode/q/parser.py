@@ -141,6 +141,9 @@ class Parser:
         if first.verb:
             self._check_prefix(first.tree)
             return self._applied(tree(first.tree), self.expression())
+        if self._assigns_composition():
+            self.i += 1
+            return self._assign(PRIMS[":"], first.tree)
         second = self.term(prefix=False)
         if second.tree is IDENTITY and self.ended():
             return tree(IDENTITY, first.tree)
@@ -158,6 +161,11 @@ class Parser:
             self.partial = True
             return tree(second.tree, first.tree)
         return self._applied(tree(second.tree, first.tree), self.expression())
+
+    def _assigns_composition(self) -> bool:
+        """Whether ``:'[`` follows: the composition ``'[f;g]`` assigned."""
+        texts = [token.text for token in self.tokens[self.i : self.i + 3]]
+        return texts[:2] == [":", "'"] and self.tokens[self.i + 2].kind == "["
 
     def _check_prefix(self, verb: Q) -> None:
         """An operator needs a left argument, but for the unary forms of k (``#:``)."""

@@ -385,11 +385,17 @@ def _changes_by(rows: Rows, by: list[tuple[str, Q]], phrases: list[tuple[str, Q]
     return out
 
 
+def _nothing_like(value: Q) -> Vec:
+    """An empty column of a value's type."""
+    column = as_list(value)
+    return Vec(column.t, column.a[:0], "", column.dom)
+
+
 def _written(old: Vec | None, value: Q, at: Any, n: int) -> Vec:
     """A column with values written at some rows (all where None)."""
     where = np.arange(n) if at is None else at
     if type(value) not in (Vec, Table, Dict):
-        new = as_list(collect([value] * len(where))) if len(where) else Vec(abs(qtype(value)), as_list(value).a[:0])
+        new = as_list(collect([value] * len(where))) if len(where) else _nothing_like(value)
     else:
         new = value if type(value) is Vec else as_list(value.v if type(value) is Dict else value)
     if len(new) != len(where):

@@ -200,6 +200,10 @@ def xdesc(x: Q, y: Q) -> Q:
     return _by_columns(x, y, True)
 
 
+def _one_row(y: Any) -> Table:
+    return Table(y.k.a.tolist(), [as_list(collect([v])) for v in items(y.v)])
+
+
 def _search(x: Q, y: Q, side: str) -> Q:
     if type(x) is Dict:
         return index1(x.v, _search(x.k, y, side))
@@ -208,7 +212,7 @@ def _search(x: Q, y: Q, side: str) -> Q:
 
         if type(y) is not Table and (type(y) is not Dict or type(y.k) is not Vec or y.k.t != SYM):
             raise QError("type")
-        table = y if type(y) is Table else Table(y.k.a.tolist(), [as_list(collect([v])) for v in items(y.v)])
+        table = y if type(y) is Table else _one_row(y)
         got = longs(as_of(table.names, table, x))
         return got if type(y) is Table else int(got.a[0])
     if type(y) in (Dict, Table) or (type(y) is Vec and y.t == 0 and len(y.a)):

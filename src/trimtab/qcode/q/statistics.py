@@ -442,8 +442,9 @@ def _mavg(n: int, y: Vec) -> Q:
 
 
 def _mdev(n: int, y: Vec) -> Q:
-    a = as_floats(y)
-    return floats([float(np.std(w[~np.isnan(w)])) if (~np.isnan(w)).any() else float("nan") for w in _window(n, a)])
+    known = [w[~np.isnan(w)] for w in _window(n, as_floats(y))]
+    with np.errstate(all="ignore"):
+        return floats([float(np.std(w)) if len(w) else float("nan") for w in known])
 
 
 def _mextreme(top: bool) -> Callable[[int, Vec], Q]:
