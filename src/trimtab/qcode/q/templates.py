@@ -196,6 +196,14 @@ def _fields(parser: Parser, close: str) -> list[tuple[str, Q]]:
         value = _clause(parser, frozenset())
         if value is ELIDED:
             raise QError("parse")
-        out.append((name or column_name(value), value))
+        out.append((name or _free_name(column_name(value), [n for n, _ in out]), value))
     parser.i += 1
     return out
+
+
+def _free_name(name: str, taken: list[str]) -> str:
+    """A column's name, with a number where another column has it."""
+    number = 0
+    while (found := f"{name}{number or ''}") in taken:
+        number += 1
+    return found
