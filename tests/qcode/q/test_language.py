@@ -178,3 +178,50 @@ def test_a_template_in_a_lambda_sees_its_locals_after_the_columns() -> None:
     q.value("t:([]a:1 2 3;b:4 5 6)")
     assert q.show("{[t;n]exec b from t where a>n}[t;1]") == "5 6\n"
     assert q.show("{[a]exec a from t where a>1}100") == "2 3\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("0w>1 2 0w", "110b\n"),
+        ("(0w>1;1<0w;-0w<1;0n<0w;0w<0w;0w=0w)", "111101b\n"),
+        ("1.0=1.0+1e-15 1e-3", "10b\n"),
+        ("3 5f?0w 5", "2 1\n"),
+        ("min 0w 1 2", "1f\n"),
+    ],
+)
+def test_infinities_are_beyond_every_number(text: str, shown: str) -> None:
+    assert Session().show(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("@[1 2 3;0 1;{count x}]", "1 1 3\n"),
+        ("@[1 2 3;0 1;{x+count y};10 20]", "2 3 3\n"),
+        ("@[1 2 3;0 1 0;+;10]", "21 12 3\n"),
+        ("@[1 2;::;*;3 4]", "3 8\n"),
+        ("@[([]a:3 1 2;b:1 2 3);`a`b;asc]`a", "`s#1 2 3\n"),
+    ],
+)
+def test_amend_works_item_by_item(text: str, shown: str) -> None:
+    assert Session().show(text) == shown
+
+
+def test_a_composition_can_be_assigned() -> None:
+    q = Session()
+    q.value("f:'[ceiling;sqrt]")
+    assert q("f 10").py() == 4
+
+
+def test_a_fold_that_only_adds_keeps_the_order_of_its_steps() -> None:
+    q = Session()
+    assert q("{x+y}/[1 2 3]").py() == q("({0+x+y}/)1 2 3").py() == 6
+    assert q("\\P 17").py() is None
+    assert q.show("({x+y}over v)=0f{x+y}/v:1e-3*til 1000") == "1b\n"
+    assert q.show("{x+y}/[1 0N 2]") == "0N\n"
+    assert q.show("{x+y}\\[1 2 3.5]") == "1 3 6.5\n"
+
+
+def test_unnamed_columns_of_a_table_have_names_of_their_own() -> None:
+    assert Session().show("cols ([]1 2;3 4;a:5 6)") == "`x`x1`a\n"

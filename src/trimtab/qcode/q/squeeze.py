@@ -17,18 +17,20 @@ def compressed(message: bytes) -> bytes:
     """A message in its compressed form; as it is where that would not halve it."""
     y, end = message, len(message)
     room = end // 2
-    out = bytearray(message[:2] + b"\1" + message[3:4] + b"\0\0\0\0" + struct.pack("<i", end) + b"\0")
+    out = bytearray(message[:2] + b"\1" + message[3:4] + b"\0\0\0\0" + struct.pack("<i", end))
     seen = [0] * 256
-    flags, bit, group, at = 0, 1, 12, 8
-    earlier, earlier_hash = 0, 0
+    flags, bit, group, at = 0, 256, 0, 8
+    earlier, earlier_hash, h = 0, 0, 0
     while at < end:
         if bit == 256:
             if len(out) > room - 17:
                 return message
-            out[group] = flags
+            if group:
+                out[group] = flags
             flags, bit, group = 0, 1, len(out)
             out.append(0)
-        h = y[at] ^ y[at + 1] if at < end - 3 else 0
+        if at <= end - 3:
+            h = y[at] ^ y[at + 1]
         p = seen[h]
         single = at > end - 3 or not p or y[at] != y[p]
         if earlier:
