@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
 
-from trimtab.qcode.q import append, indexing
+from trimtab.qcode.q import append, apply, indexing
 from trimtab.qcode.q.errors import QError
+from trimtab.qcode.q.functions import Prim, Projection
 from trimtab.qcode.q.lists import as_list, at, collect, items, pick
 from trimtab.qcode.q.registry import PRIMS
 from trimtab.qcode.q.values import (
@@ -99,7 +101,7 @@ def _at_once(x: Vec, index: Any, fn: Fn, y: Q) -> Q | None:
     if (index < 0).any() or (index >= len(x)).any():
         raise QError("length")
     if fn is not None:
-        if len(np.unique(index)) < len(index):
+        if not is_atomic(fn) or len(np.unique(index)) < len(index):
             return None
         y = fn(pick(x, index), y)
     t = qtype(y)
@@ -108,6 +110,45 @@ def _at_once(x: Vec, index: Any, fn: Fn, y: Q) -> Q | None:
     a = x.a.copy()
     a[index] = raw(y) if t < 0 else y.a
     return Vec(x.t, a, "", x.dom)
+
+
+def is_atomic(fn: Any) -> bool:
+    """Whether a function works item by item, so that many items may go to it at once."""
+    return getattr(fn, "atomic", False) or fn in _atomic()
+
+
+def step(f: Q) -> Fn:
+    """A q function of two arguments as the function of the old item and the new; None for ``:``."""
+    if isinstance(f, Prim) and f.name == ":":
+        return None
+    if isinstance(f, Prim) and f.fns.get(2) in _atomic():
+        return f.fns[2]
+    return lambda old, new: apply.call2(f, old, new)
+
+
+def step_one(f: Q) -> Fn:
+    """A q function of one argument as the function of the old item (and nothing new)."""
+
+    def fn(old: Q, _: Q) -> Q:
+        return apply.call1(f, old)
+
+    setattr(fn, "atomic", _atomic_one(f))  # noqa: B010
+    return fn
+
+
+def _atomic_one(f: Q) -> bool:
+    if isinstance(f, Prim):
+        return f.fns.get(1) in _atomic()
+    if not isinstance(f, Projection) or not isinstance(f.f, Prim) or len(f.args) != 2:
+        return False
+    return f.f.fns.get(2) in _atomic() and any(type(a) in ATOMS for a in f.args)
+
+
+@cache
+def _atomic() -> frozenset[Any]:
+    """The implementations of operators and keywords that work item by item."""
+    unary = ("neg", "not", "abs", "signum", "floor", "ceiling", "null", "sqrt", "exp", "log")
+    return frozenset([*[PRIMS[n].fns[2] for n in "+-*%&|^=<>"], *[PRIMS[n].fns[1] for n in unary]])
 
 
 def _mistyped(x: Vec, t: int) -> None:

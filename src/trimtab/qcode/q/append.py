@@ -1,4 +1,4 @@
-"""What may ``x,:y`` append? What keeps the type of ``x``: 'type for other items, records for tables."""
+"""What may ``x,:y`` append? What keeps the type of ``x``: items of its type, records of a table, members of a domain."""
 
 from __future__ import annotations
 

@@ -137,6 +137,10 @@ def _name(f: str, args: list[Q]) -> Q:
 
     if f.startswith(":"):
         raise Unsupported("file and process handles")
+    if len(args) == 1 and type(args[0]) is str and f.startswith("."):
+        view = current().names.get(args[0] if f == "." else f"{f}.{args[0]}")
+        if type(view) is variables.View:
+            return variables.ViewRef(view)
     return call(variables.lookup(current(), f), args)
 
 

@@ -172,6 +172,8 @@ def _divide(x: Q, y: Q) -> Q:
 def _by_whole(op: Callable[[Any, Any], Any], x: Q, y: Q, keeps: bool) -> Q:
     """Integer division or remainder, rounding down; null by zero."""
     tx, ty = abs(qtype(x)), abs(qtype(y))
+    if not {tx, ty}.isdisjoint((GUID, CHAR, SYM)):
+        raise QError("type")
     if keeps and (tx in FLOATS or ty in FLOATS) and tx < 12 and ty < 12:
         t = LONG
     elif tx >= 12 or ty >= 12:
@@ -195,7 +197,7 @@ def _by_whole(op: Callable[[Any, Any], Any], x: Q, y: Q, keeps: bool) -> Q:
     bad = (b == 0) | (a == null) | (b == null)
     out = np.where(bad, NJ, op(a, np.where(b == 0, 1, b)))
     final = LONG if mixed and keeps else t
-    out = convert(np.atleast_1d(out), LONG if common == LONG or keeps else common, final)
+    out = convert(np.atleast_1d(out), common if mixed and not keeps else LONG, final)
     return result(final, out if shaped else out[0], shaped)
 
 
@@ -231,6 +233,8 @@ def xbar(x: Q, y: Q) -> Q:
     tx, ty = abs(qtype(x)), abs(qtype(y))
     if tx >= 12 and ty >= 12 and tx != ty and tx in NANOSECONDS and ty in NANOSECONDS:
         return _xbar_mixed(x, y, tx, ty)
+    if not {tx, ty}.isdisjoint((GUID, CHAR, SYM)):
+        raise QError("type")
     t = ty if ty >= 12 and tx not in FLOATS else meet(MULTIPLY, tx, ty)
     shaped = lengths(x, y)
     if t in FLOATS:
@@ -238,7 +242,8 @@ def xbar(x: Q, y: Q) -> Q:
         with np.errstate(all="ignore"):
             out = a * np.floor(b / a)
         return result(t, out.astype(DTYPES[t]) if shaped else out, shaped)
-    a, b = np.asarray(raw_of(x), dtype=np.int64), np.asarray(convert(raw_of(y), ty, t), dtype=np.int64)
+    a = np.asarray(raw_of(x) if tx not in FLOATS else convert(raw_of(x), tx, LONG), dtype=np.int64)
+    b = np.asarray(convert(raw_of(y), ty, t), dtype=np.int64)
     size = np.where(a == 0, 1, a)
     out = np.where(b == NULLS[t], b, np.floor_divide(b, size) * size).astype(DTYPES[t])
     return result(t, out, shaped)
@@ -246,6 +251,7 @@ def xbar(x: Q, y: Q) -> Q:
 
 def _xbar_mixed(x: Q, y: Q, tx: int, ty: int) -> Q:
     step = np.asarray(convert(raw_of(x), tx, TIMESPAN), dtype=np.int64)
+    step = np.where(step == 0, 1, step)
     a = np.atleast_1d(np.asarray(convert(raw_of(y), ty, TIMESTAMP), dtype=np.int64))
     out = np.where(a == NJ, NJ, np.floor_divide(a, step) * step)
     out = convert(out, TIMESTAMP, ty)

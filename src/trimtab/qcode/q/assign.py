@@ -93,7 +93,8 @@ def _view(name: str, value: Q, scope: Scope) -> Node:
     if type(value) is str or (isinstance(value, Vec) and value.t == 0 and len(value) > 1):
 
         def define(fr: Any) -> Q:
-            names[key] = variables.View(lambda: run(None), value)
+            _, _, source = scope.state.statement.partition("::")
+            names[key] = variables.View(lambda: run(None), value, source.strip())
             return NULL
 
         return define

@@ -17,7 +17,7 @@ Binary = Callable[[Q, Q], Q]
 
 def spread1(f: Unary, x: Q) -> Q:
     """``f`` of every item of what is neither an atom nor a typed list."""
-    if type(x) is Vec:
+    if type(x) is Vec and x.t == 0:
         return collect([f(v) for v in x.a]) if len(x.a) else x
     if type(x) is Dict:
         return Dict(x.k, f(x.v))
@@ -62,8 +62,15 @@ def merge(f: Binary, x: Dict, y: Dict) -> Dict:
 
     if match(x.k, y.k):
         return Dict(x.k, f(x.v, y.v))
+    if type(x.k) is not type(y.k):
+        raise QError("type")
+    alone = PRIMS["neg"].fns[1] if f is PRIMS["-"].fns[2] else None
     join = PRIMS[","].fns[2]
-    at = finding.find(x.k, y.k).a
+    at = finding.find(x.k, y.k)
+    if type(at) is Vec and at.t == 7 and len(at) == len(y.k):
+        at = at.a
+    else:
+        at = np.array([finding.position_of(x.k, k) for k in items(y.k)], dtype=np.int64)
     new = at == len(x.k)
     keys = join(x.k, indexing.index1(y.k, Vec(7, np.flatnonzero(new))))
     if type(x.v) is Table:
@@ -73,7 +80,7 @@ def merge(f: Binary, x: Dict, y: Dict) -> Dict:
         if k < len(x.k):
             values = [*values[:k], f(values[k], v), *values[k + 1 :]]
         else:
-            values = [*values, v]
+            values = [*values, alone(v) if alone else v]
     return Dict(keys, collect(values))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-OTHERS = frozenset(("session", "builtins", "faces", "conformance", "verbs", "__init__"))
-"""Modules that enter nothing, and need the builtins themselves."""
+OTHERS = frozenset(("session", "builtins", "faces", "conformance", "verbs", "keywords", "__init__"))
+"""Modules that need the builtins themselves."""
 
 
 def enter_all() -> None:
@@ -14,6 +14,7 @@ def enter_all() -> None:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         if path.stem not in OTHERS:
             importlib.import_module(f"trimtab.qcode.q.{path.stem}")
+    importlib.import_module("trimtab.qcode.q.keywords")
 
 
 enter_all()

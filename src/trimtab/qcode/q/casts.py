@@ -156,6 +156,8 @@ def to_symbols(y: Q) -> Q:
 
 def parse(t: int, y: Q) -> Q:
     """Texts to values of a type (tok); the type's null where a text is none."""
+    if t not in DTYPES or t == ENUM:
+        raise QError("type")
     if t == CHAR and (is_string(y) or (type(y) is Atom and y.t == CHAR)):
         return y
     if is_string(y) or (type(y) is Atom and y.t == CHAR):
@@ -230,6 +232,8 @@ def cast_raw(t: int, x: Q) -> Any:
     source = -qtype(x)
     if source == t:
         return raw(x)
+    if source not in DTYPES or source == ENUM:
+        raise QError("type")
     if t == SYM:
         if source == CHAR:
             return text_of(x).strip()

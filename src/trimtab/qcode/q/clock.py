@@ -1,4 +1,4 @@
-"""How does a text that runs too long end? A timer of the process raises ``'limit`` in the main thread."""
+"""How does a text that runs too long end? A timer of the process looks at time and memory, in the main thread."""
 
 from __future__ import annotations
 
@@ -8,25 +8,27 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from trimtab.qcode.q.errors import LimitError
+from trimtab.qcode.q.state import State
 
-
-def _ring(number: int, frame: Any) -> None:
-    raise LimitError("limit")
+PERIOD_SECONDS = 0.05
 
 
 @contextmanager
-def deadline(seconds: float | None) -> Generator[None]:
-    """Raise LimitError in the block once ``seconds`` have passed (and again, should something catch it).
+def deadline(state: State) -> Generator[None]:
+    """Raise LimitError in the block once the time of ``state`` is over, or its memory (and again, should it be caught).
 
-    Without a limit, outside the main thread, and inside another deadline, the block runs as it is.
+    Without a time limit, outside the main thread and inside another deadline, only the steps of the program look.
     """
     outside = threading.current_thread() is not threading.main_thread()
-    if seconds is None or outside or signal.getitimer(signal.ITIMER_REAL)[0] > 0:
+    if state.limits.seconds is None or outside or signal.getitimer(signal.ITIMER_REAL)[0] > 0:
         yield
         return
-    before = signal.signal(signal.SIGALRM, _ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds, 0.2)
+
+    def ring(number: int, frame: Any) -> None:
+        state.check()
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, min(PERIOD_SECONDS, state.limits.seconds), PERIOD_SECONDS)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ import numpy as np
 
 from trimtab.qcode.q.atomic import lengths, raw_of, result, spread2
 from trimtab.qcode.q.errors import QError
-from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Projection
+from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
 from trimtab.qcode.q.promotion import COMMON, convert, meet
 from trimtab.qcode.q.registry import dyad
 from trimtab.qcode.q.values import (
@@ -18,6 +18,7 @@ from trimtab.qcode.q.values import (
     ENUM,
     FLOATS,
     GUID,
+    INF,
     SYM,
     Atom,
     Dict,
@@ -37,7 +38,8 @@ Operation = Callable[[Any, Any], Any]
 def near(a: Any, b: Any) -> Any:
     """Whether floats are equal within the tolerance; nulls equal nulls."""
     with np.errstate(all="ignore"):
-        close = np.abs(a - b) <= TOLERANCE * np.maximum(np.abs(a), np.abs(b))
+        size = np.maximum(np.abs(a), np.abs(b))
+        close = (np.abs(a - b) <= TOLERANCE * size) & np.isfinite(size)
     return close | (a == b) | (np.isnan(a) & np.isnan(b))
 
 
@@ -63,6 +65,22 @@ _PLAIN: dict[str, Operation] = {
 }
 
 
+def _numbers(name: str, a: float, b: float) -> bool:
+    """A comparison of two Python floats, as ``near`` and its like make it."""
+    if a == b or (a != a and b != b):
+        same = True
+    else:
+        size = max(abs(a), abs(b))
+        same = size != INF and abs(a - b) <= TOLERANCE * size
+    if name in ("=", "<>"):
+        return same == (name == "=")
+    if name in ("<", ">="):
+        less = not same and (a < b or (a != a and b == b))
+        return less == (name == "<")
+    more = not same and (b < a or (b != b and a == a))
+    return more == (name == ">")
+
+
 def simple(x: Q) -> Q:
     """An enumerated value as its symbols; others as they are."""
     if abs(qtype(x)) == ENUM:
@@ -81,6 +99,8 @@ def compare(name: str, x: Q, y: Q) -> Q:
     cx, cy = type(x), type(y)
     if (cx is int and cy is int) or (cx is str and cy is str):
         return _PLAIN[name](x, y)
+    if cx is float and cy is float:
+        return _numbers(name, x, y)
     tx, ty = abs(qtype(x)), abs(qtype(y))
     if not (0 < tx <= ENUM and 0 < ty <= ENUM):
         return spread2(lambda a, b: compare(name, a, b), x, y)
@@ -182,6 +202,8 @@ def match(x: Q, y: Q) -> bool:
         return _all(x.fs, y.fs)
     if cx is Derived:
         return x.iterator == y.iterator and match(x.f, y.f)
+    if cx is Prim:
+        return x.shown == y.shown and x.t == y.t
     return cx is Iterator and x.iterator == y.iterator
 
 

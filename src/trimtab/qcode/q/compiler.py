@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trimtab.qcode.q import apply, assign, iterators, variables
-from trimtab.qcode.q.errors import LimitError, QError
+from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.functions import Iterator, Lambda, Prim, Projection
 from trimtab.qcode.q.lists import collect
 from trimtab.qcode.q.parser import CONTROL, SEQUENCE
@@ -301,7 +301,7 @@ def _if(args: list[Q], scope: Scope) -> Node:
 def _tick(state: State) -> None:
     state.steps_left -= 1
     if state.steps_left < 0:
-        raise LimitError("limit")
+        state.refuel()
 
 
 def _while(args: list[Q], scope: Scope) -> Node:
@@ -380,12 +380,12 @@ def _list(head: Prim, args: list[Q], scope: Scope) -> Node | None:
 
 
 _SPECIAL: dict[str, Callable[[Prim, list[Q], Scope], Node | None]] = {
+    **{k + ":": _compound for k in "+-*%&|^~!,#_=<>?@.$"},
     "$": _cond,
     ":": _return,
     "::": _return,
     "enlist": _list,
 }
-_SPECIAL.update({k + ":": _compound for k in "+-*%&|^~!,#_=<>?@.$"})
 
 
 def lambda_runner(f: Lambda, state: State) -> Callable[[list[Q]], Q]:
@@ -400,7 +400,7 @@ def lambda_runner(f: Lambda, state: State) -> Callable[[list[Q]], Q]:
     def run(args: list[Q]) -> Q:
         state.steps_left -= 1
         if state.steps_left < 0:
-            raise LimitError("limit")
+            state.refuel()
         if state.depth >= limit:
             raise QError("stack")
         state.depth += 1

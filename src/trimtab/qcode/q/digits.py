@@ -155,7 +155,10 @@ def _wholes(y: Q) -> Any:
     t = abs(qtype(y))
     if t not in _INTEGERS and t not in BITS and t != FLOAT:
         raise QError("type")
-    return np.atleast_1d(np.asarray(raw(y) if type(y) in ATOMS else y.a)).astype(np.int64)
+    from trimtab.qcode.q.promotion import convert
+
+    a = np.atleast_1d(np.asarray(raw(y) if type(y) in ATOMS else y.a))
+    return np.asarray(convert(a, FLOAT, LONG)) if t == FLOAT else a.astype(np.int64)
 
 
 def _in_base(base: int, values: Any) -> list[Any]:
@@ -219,13 +222,13 @@ def _bytes(v: Q) -> bytes:
 
 
 def _join_symbol(x: str, y: Q) -> Q:
-    if x:
+    if x or type(y) is not Vec:
         raise QError("type")
-    if type(y) is Vec and y.t == ENUM:
+    if y.t == ENUM:
         from trimtab.qcode.q import enums
 
         y = enums.symbols(y)
-    if type(y) is Vec and y.t == SYM:
+    if y.t == SYM:
         names = y.a.tolist()
         return ("/" if names and names[0].startswith(":") else ".").join(names)
     return chars(b"".join([data_of(v) + b"\n" for v in _parts(y)]))

@@ -92,7 +92,7 @@ def cells(x: Q, cols: int = FULL) -> list[str]:
     if x.t == 0:
         return [one_line(v, cols) for v in x.a]
     if x.t == ENUM:
-        x = enum_symbol(x)
+        return cells(enum_symbol(x), cols)
     t = x.t
     return [bare(t, v) for v in x.a.tolist()]
 
@@ -125,7 +125,10 @@ def _side(x: Q, rows: int, cols: int, titled: bool) -> list[str]:
     if type(x) is not Vec:
         return [one_line(v, cols) for v in [x]]
     head = _head(x, rows)
-    body = _aligned(grid) if head.t == 0 and (grid := _grid(head, rows, cols)) else cells(head, cols)
+    if head.t == 0 and all(type(v) is Vec and not v.t and not v.a for v in head.a):
+        body = [""] * len(head)
+    else:
+        body = _aligned(grid) if head.t == 0 and (grid := _grid(head, rows, cols)) else cells(head, cols)
     return ["", *body] if titled else body
 
 

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import ipaddress
 import string as alphabets
+import zlib
 from collections.abc import Callable
 
 from trimtab.qcode.q import calendar, display, formats
-from trimtab.qcode.q.casts import cast_raw, over
+from trimtab.qcode.q.casts import cast_raw
 from trimtab.qcode.q.errors import QError
+from trimtab.qcode.q.lists import collect, items
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import PRIMS, function
+from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
     ATOMS,
     BYTE,
     CHAR,
     CHARS,
     DATE,
+    DATETIME,
     FLOAT,
     INT,
+    MONTH,
     SYM,
+    TIMESTAMP,
     Atom,
     Dict,
     Q,
@@ -111,6 +118,21 @@ def atob(x: Q) -> Q:
         raise QError("length") from None
 
 
+@function(".Q.gz", 1)
+def gz(x: Q) -> Q:
+    """``(level;text)`` compressed as gzip does; a compressed text expanded."""
+    if type(x) is Vec and x.t == 0 and len(x) == 2:
+        return chars(gzip.compress(data_of(x.a[1]), min(max(_count(x.a[0]), 0), 9), mtime=0))
+    engine = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        out = engine.decompress(data_of(x), current().limits.memory_bytes // 4)
+    except zlib.error:
+        raise QError("zlib") from None
+    if engine.unconsumed_tail:
+        raise QError("wsfull")
+    return chars(out)
+
+
 @function(".Q.sha1", 1)
 def sha1(x: Q) -> Q:
     """The SHA-1 digest of a text."""
@@ -152,9 +174,11 @@ def addmonths(x: Q, y: Q) -> Q:
     if type(y) is Vec or (type(x) is Vec and x.t == 0):
         if type(y) is Vec and type(x) is Vec:
             raise QError("rank")
-        return over(lambda v: addmonths(x, v), Vec(0, [int(v) for v in y.a]))
+        return collect([addmonths(x, v) for v in items(y)])
     if type(x) is Vec:
-        return over(lambda v: addmonths(v, y), Vec(0, [Atom(x.t, v) for v in x.a.tolist()]))
+        return collect([addmonths(v, y) for v in items(x)])
+    if type(x) not in ATOMS or qtype(x) not in (-DATE, -TIMESTAMP, -MONTH, -DATETIME):
+        raise QError("type")
     days, months = cast_raw(DATE, x), _count(y)
     year, month, day = calendar.civil(days)
     total = year * 12 + month - 1 + months
@@ -202,6 +226,8 @@ def identifier(x: Q) -> Q:
 @function(".Q.addr", 1)
 def addr(x: Q) -> Q:
     """An IP address as an int; -1i for a host that is not known here."""
+    if type(x) is not str:
+        raise QError("type")
     name = "127.0.0.1" if x == "localhost" else x
     try:
         v = int(ipaddress.IPv4Address(name))

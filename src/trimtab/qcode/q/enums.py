@@ -29,7 +29,7 @@ def symbols(x: Q) -> Q:
     values = domain(x.dom)
     if type(x) is Vec:
         return as_list(take_at(values, x.a))
-    return at(values, x.v) if 0 <= x.v < len(values) else take_at(values, np.array([-1])).a[0]
+    return at(values, x.v) if 0 <= x.v < len(values) else at(as_list(take_at(values, np.array([-1]))), 0)
 
 
 def _positions(name: str, y: Q) -> tuple[Vec, Any]:

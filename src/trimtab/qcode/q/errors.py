@@ -32,8 +32,8 @@ class Limits:
     steps: int = 50_000_000
     """Calls of lambdas and turns of loops, for each text that the session is given."""
     memory_bytes: int = 2 << 30
-    """Growth of the process while a text runs, and the size of any one value."""
+    """Growth of the process while a text runs (looked at every few thousand steps and for large lists)."""
     seconds: float | None = None
-    """Wall-clock time for each text; kept by a timer of the process, so in its main thread only. None: no limit."""
+    """Wall-clock time for each text; None: no limit. In the main thread a timer also ends single long operations."""
     depth: int = 1000
     """Calls within calls."""

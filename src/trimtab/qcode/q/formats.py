@@ -180,7 +180,10 @@ def vector(x: Vec, width: int = FULL) -> str:
         text = quoted(x.a[:width].tobytes())
         return head + ("," + text if n == 1 else text)
     if t == ENUM:
-        return f"{head}`{x.dom}${vector(enum_symbol(x), width)}"
+        known: Vec = enum_symbol(x)
+        if known.t != SYM:
+            return f"{head}`{x.dom}!{vector(Vec(LONG, x.a), width)}"
+        return f"{head}`{x.dom}${vector(known, width)}"
     if not n:
         return f"{head}`{type_name(t)}$()"
     values: list[Any] = x.a[: width + 1].tolist()

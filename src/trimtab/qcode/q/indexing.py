@@ -214,15 +214,7 @@ def index(x: Q, path: list[Q]) -> Q:  # noqa: C901 one case after another
     if not rest:
         return x if i is ELIDED else index1(x, i)
     if type(x) not in (Vec, Dict, Table):
-        if isinstance(x, Func):
-            from trimtab.qcode.q import apply
-
-            return apply.call(x, path)
-        if type(x) is str:
-            from trimtab.qcode.q import apply
-
-            return apply.call(x, path)
-        raise QError("rank" if type(x) in ATOMS else "type")
+        return _applied(x, path)
     if i is ELIDED or i is NULL:
         return _all(x, rest)
     if type(x) is Table and type(rest[0]) in (str, Vec) and len(rest) == 1 and type(i) is not str:
@@ -239,6 +231,14 @@ def index(x: Q, path: list[Q]) -> Q:  # noqa: C901 one case after another
     if all(r is ELIDED or r is NULL for r in rest):
         return inner
     return _apply(inner, rest)
+
+
+def _applied(x: Q, path: list[Q]) -> Q:
+    if isinstance(x, Func) or type(x) is str:
+        from trimtab.qcode.q import apply
+
+        return apply.call(x, path)
+    raise QError("rank" if type(x) in ATOMS else "type")
 
 
 def _apply(x: Q, path: list[Q]) -> Q:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+import numpy as np
+
 from trimtab.qcode.q import apply, indexing
-from trimtab.qcode.q.errors import LimitError, QError
+from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.functions import Derived, Lambda, Prim
 from trimtab.qcode.q.lists import collect, items
 from trimtab.qcode.q.registry import PRIMS, dyad, function
@@ -15,6 +17,7 @@ from trimtab.qcode.q.values import (
     ATOMS,
     ELIDED,
     EMPTY,
+    FLOAT,
     INF,
     LONG,
     NULL,
@@ -168,7 +171,7 @@ _SCANS = {"+": "sums", "*": "prds", "&": "mins", "|": "maxs", "and": "mins", "or
 def _tick(state: State) -> None:
     state.steps_left -= 1
     if state.steps_left < 0:
-        raise LimitError("limit")
+        state.refuel()
 
 
 def _over(f: Q, args: list[Q]) -> Q:
@@ -181,6 +184,8 @@ def _scan(f: Q, args: list[Q]) -> Q:
 
 def _repeat(f: Q, args: list[Q], keep: bool) -> Q:
     n = len(args)
+    if not n:
+        raise QError("rank")
     alone = apply.rank_of(f) == 1 and not (type(f) is Derived and n == 2 and not _is_control(args[0]))
     if n == 1:
         return _converge(f, args[0], keep) if alone else _fold1(f, args[0], keep)
@@ -240,12 +245,32 @@ def _fold1(f: Q, x: Q, keep: bool) -> Q:
         return x if keep else _identity(f, x)
     if apply.rank_of(f) > 2:
         raise QError("rank")
+    if type(f) is Lambda and type(x) is Vec and x.t in (LONG, FLOAT):
+        fast = _accumulated(f, x, keep)
+        if fast is not None:
+            return fast
     fn, acc = binary(f), values[0]
     trail = [acc]
     for v in values[1:]:
         acc = fn(acc, v)
         trail.append(acc) if keep else None
     return collect(trail) if keep else acc
+
+
+_STEPS = {"+": np.add, "*": np.multiply}
+
+
+def _accumulated(f: Lambda, x: Vec, keep: bool) -> Q | None:
+    """A fold by a lambda that only adds or multiplies its arguments, item after item as it would; None otherwise."""
+    tree = f.body[0] if len(f.body) == 1 else None
+    if type(tree) is not Vec or tree.t or len(tree) != 3 or type(tree.a[0]) is not Prim or tree.a[1:] != f.params:
+        return None
+    step = _STEPS.get(tree.a[0].name)
+    if step is None or (x.t == LONG and (x.a <= -WJ).any()) or (x.t == LONG and (x.a == WJ).any()):
+        return None
+    with np.errstate(all="ignore"):
+        total = step.accumulate(x.a)
+    return Vec(x.t, total) if keep else box(x.t, total[-1])
 
 
 def _identity(f: Q, x: Q) -> Q:
@@ -268,7 +293,7 @@ def _fold(f: Q, x: Q, lists: list[Q], keep: bool) -> Q:
         for v in rows:
             x = fn(x, v)
             trail.append(x) if keep else None
-        return (collect(trail) if trail else empty(abs(qtype(x)) if qtype(x) > -20 else 0)) if keep else x
+        return (collect(trail) if trail else empty(abs(qtype(x)) if abs(qtype(x)) < 20 else 0)) if keep else x
     sizes = {len(a) for a in lists if type(a) in (Vec, Table)}
     if len(sizes) > 1:
         raise QError("length")

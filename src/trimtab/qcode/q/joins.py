@@ -276,6 +276,8 @@ def _common_times(a: Vec, b: Vec) -> tuple[Any, Any]:
 
 def as_of(names: list[str], x: Table, y: Table) -> Any:
     """For each row of ``x`` the last row of ``y`` that agrees on all but the last name and is not later; -1 without."""
+    if not names:
+        raise QError("length")
     *equal, last = names
     xt, yt = _common_times(subtable(x, [last]).cols[0], subtable(y, [last]).cols[0])
     if not equal:

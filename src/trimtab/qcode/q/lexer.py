@@ -57,7 +57,7 @@ def tokens(text: str) -> list[Token]:
     spaced = True
     while i < n:
         c = text[i]
-        if c in " \t\r\n":
+        if c in " \t\r\n\u00a0":
             spaced = True
             i += 1
             continue

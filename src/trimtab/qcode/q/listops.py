@@ -7,20 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.qcode.q.atomic import lengths, raw_of, result, spread2
-from trimtab.qcode.q.comparison import near, simple
-from trimtab.qcode.q.errors import LimitError, QError
+from trimtab.qcode.q.atomic import raw_of
+from trimtab.qcode.q.comparison import simple
+from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.indexing import index1, prototype, take_at
-from trimtab.qcode.q.lists import as_list, at, collect, enlist, is_null_atom, items, keyed, mask_of, pick, row
-from trimtab.qcode.q.promotion import COMMON, convert, meet
+from trimtab.qcode.q.lists import as_list, at, collect, enlist, items, keyed, pick, row
 from trimtab.qcode.q.registry import PRIMS, dyad, function, monad
+from trimtab.qcode.q.state import LARGE, current
 from trimtab.qcode.q.values import (
     ATOMS,
     BOOL,
     BYTE,
     DTYPES,
     ENUM,
-    FLOATS,
     INT,
     LONG,
     SHORT,
@@ -39,8 +38,6 @@ from trimtab.qcode.q.values import (
 )
 
 WHOLE = frozenset((BOOL, BYTE, SHORT, INT, LONG))
-LARGEST = 1 << 28
-"""Items that one list may have."""
 
 
 def whole(x: Q) -> int:
@@ -54,8 +51,7 @@ def whole(x: Q) -> int:
 
 def sized(n: int) -> int:
     """A length; 'wsfull where it is too large."""
-    if abs(n) > LARGEST:
-        raise LimitError("wsfull")
+    current().allow(abs(n))
     return n
 
 
@@ -98,6 +94,8 @@ def join(x: Q, y: Q) -> Q:
 
 
 def _join_lists(x: Vec, y: Vec) -> Q:
+    if len(x) + len(y) > LARGE:
+        sized(len(x) + len(y))
     if x.t == y.t and x.dom == y.dom:
         if x.t == 0:
             return collect([*x.a, *y.a]) if not (x.a and y.a) else Vec(0, [*x.a, *y.a])
@@ -192,7 +190,7 @@ def _column_join(a: Vec, b: Vec) -> Q:
 
 @dyad("#", infix=False)
 def take(x: Q, y: Q) -> Q:
-    """``n#y``: the first (last, where negative) n items, over again where too few; shapes; chosen keys, columns."""
+    """``n#y``: the first (last, where negative) n items, over again where there are too few; shapes; keys, columns."""
     if type(x) is Vec and x.t in WHOLE:
         return _reshape([int(v) for v in x.a.tolist()], y)
     if type(x) is str and type(y) in (Table, Dict) and x in ("", "s", "u", "p", "g"):
@@ -219,6 +217,7 @@ def _attribute_of_columns(x: str, y: Q) -> Q:
         keys = _attribute_of_columns("" if x == "s" else x, y.k)
         if x == "s" and not sorted_already(y.k):
             raise QError("s-fail")
+        y.k.attr = x  # q, too, sets it on the key of the keyed table that it is given
         return Dict(Table(keys.names, keys.cols, x), y.v)
     return Dict(_with_attribute(x, y.k), y.v, x)
 
@@ -288,8 +287,11 @@ def _reshape(shape: list[int], y: Q) -> Q:
 
 
 def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
+    y = y if type(y) in (Vec, Table) else as_list(y)
     rows, width = shape
     if width == null:
+        if rows < 0:
+            raise QError("domain")
         rows = max(rows, 1)
         bounds = [i * n // rows for i in range(rows + 1)]
     else:
@@ -300,6 +302,8 @@ def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
 def _nested(flat: Q, shape: list[int]) -> Q:
     if len(shape) == 1:
         return flat
+    if not shape:
+        raise QError("length")
     size = int(np.prod(shape[1:]))
     if len(flat) < size * shape[0]:
         raise QError("length")
@@ -405,59 +409,16 @@ def sublist(x: Q, y: Q) -> Q:
     if type(y) is Dict:
         return Dict(sublist(x, y.k), sublist(x, y.v))
     size = count(y)
+    y = as_list(y) if type(y) is not Table else y
     if type(x) is Vec:
-        start, n = (int(v) for v in x.a.tolist()[:2])
+        if x.t not in WHOLE or len(x) != 2:
+            raise QError("type" if x.t not in WHOLE else "length")
+        start, n = (int(v) for v in x.a.tolist())
         where = np.arange(max(start, 0), max(0, min(start + n, size)))
     else:
         n = whole(x)
         where = np.arange(min(n, size)) if n >= 0 else np.arange(max(size + n, 0), size)
     return pick(y, where)
-
-
-@dyad("^", infix=False)
-def fill(x: Q, y: Q) -> Q:
-    """``y`` with its nulls replaced by ``x``."""
-    if type(x) is Dict and type(y) is Dict:
-        if keyed(x):
-            return PRIMS["ujf"].fns[2](x, y)
-        from trimtab.qcode.q.atomic import merge
-
-        return merge(fill, x, y)
-    tx, ty = abs(qtype(x)), abs(qtype(y))
-    if not (0 < tx <= ENUM and 0 < ty <= ENUM):
-        if type(y) in ATOMS and type(x) is Vec and is_null_atom(y) is False and x.t == 0:
-            return collect([fill(v, y) for v in x.a])
-        return spread2(fill, x, y)
-    shaped = lengths(x, y)
-    if type(y) is Vec and not len(y):
-        return Vec(y.t, y.a, "", y.dom)
-    if ENUM in (tx, ty):
-        return fill(simple(x), simple(y))
-    t = tx if tx == ty else meet(COMMON, tx, ty)
-    yv = as_list(y)
-    null = np.broadcast_to(np.asarray(mask_of(yv), dtype=bool), (max(len(yv), len(as_list(x)) if shaped else 1),))
-    a = as_list(x).a if tx == t else convert(as_list(x).a, tx, t)
-    b = yv.a if ty == t else convert(yv.a, ty, t)
-    out = np.where(null, a, b)
-    return result(t, out if shaped else out.tolist()[0], shaped)
-
-
-@monad("fills")
-def fills(x: Q) -> Q:
-    """Nulls replaced by what precedes them."""
-    if type(x) is Dict:
-        return Dict(x.k, fills(x.v))
-    if type(x) is Table:
-        return Table(x.names, [as_list(fills(c)) for c in x.cols])
-    if type(x) is not Vec:
-        return x
-    if x.t == 0:
-        out: list[Q] = []
-        for v in x.a:
-            out.append(fill(out[-1], v) if out else v)
-        return collect(out)
-    last = np.maximum.accumulate(np.where(np.asarray(mask_of(x), dtype=bool), -1, np.arange(len(x))))
-    return take_at(x, last) if len(x) else x
 
 
 @monad("flip", "+:")
@@ -577,42 +538,13 @@ def raze(x: Q) -> Q:
     if x.a and all(type(v) is Vec and v.t == x.a[0].t and v.t and v.dom == x.a[0].dom for v in x.a):
         return Vec(x.a[0].t, np.concatenate([v.a for v in x.a]), "", x.a[0].dom)
     if x.a and any(type(v) in (Dict, Table) for v in x.a):
+        if any(type(v) in ATOMS for v in x.a) and any(type(v) is Dict for v in x.a):
+            raise QError("type")
         out: Q = x.a[0] if type(x.a[0]) not in ATOMS else enlist(x.a[0])
         for v in x.a[1:]:
             out = join(out, v)
         return out
     return collect([w for v in x.a for w in (items(v) if type(v) is Vec else [v])]) if len(x.a) else x
-
-
-def _shifted(n: int, x: Q) -> Q:
-    if type(x) is Dict:
-        return Dict(x.k, _shifted(n, x.v))
-    if type(x) not in (Vec, Table):
-        return x
-    got = take_at(x, _inside(np.arange(len(x)) - n, len(x)))
-    return Vec(0, list(got.a)) if type(got) is Vec and got.t == 0 else got
-
-
-def _inside(where: Any, n: int) -> Any:
-    return np.where((where < 0) | (where >= n), -1, where)
-
-
-@monad("prev")
-def prev(x: Q) -> Q:
-    """What precedes each item."""
-    return _shifted(1, x)
-
-
-@monad("next")
-def next_(x: Q) -> Q:
-    """What follows each item."""
-    return _shifted(-1, x)
-
-
-@dyad("xprev")
-def xprev(x: Q, y: Q) -> Q:
-    """What stands n places before each item."""
-    return _shifted(whole(x), y)
 
 
 @monad("type", "@:")
@@ -625,20 +557,6 @@ def type_(x: Q) -> Q:
 def identity(x: Q) -> Q:
     """The argument."""
     return x
-
-
-@monad("differ")
-def differ(x: Q) -> Q:
-    """Whether each item differs from the one before."""
-    from trimtab.qcode.q.finding import codes
-
-    if type(x) not in (Vec, Table):
-        raise QError("type")
-    if type(x) is Vec and x.t in FLOATS and len(x):
-        a = x.a.astype(np.float64)
-        return Vec(BOOL, np.r_[True, ~near(a[1:], a[:-1])])
-    keys = codes(x)
-    return Vec(BOOL, np.array([i == 0 or keys[i] != keys[i - 1] for i in range(len(keys))], dtype=bool))
 
 
 def bare_prims() -> None:

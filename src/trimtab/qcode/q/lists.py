@@ -16,8 +16,10 @@ from trimtab.qcode.q.values import (
     FLOAT,
     FLOATS,
     GUID,
+    INT,
     LONG,
     NULLS,
+    SHORT,
     SYM,
     Atom,
     Dict,
@@ -126,6 +128,17 @@ def enlist(x: Q) -> Q:
 def same_shape(x: Vec, a: Any) -> Vec:
     """A vector like ``x`` with other items (no attribute)."""
     return Vec(x.t, a, "", x.dom)
+
+
+def positions(x: Q, n: int) -> Any:
+    """An index (or indexes) of a list of ``n`` items, as an array; 'type for what is none, 'length outside."""
+    x = as_list(x)
+    if type(x) is not Vec or (x.t not in (BOOL, BYTE, SHORT, INT, LONG) and len(x)):
+        raise QError("type")
+    at = np.asarray(x.a, dtype=np.int64)
+    if len(at) and (at.min() < 0 or at.max() >= n):
+        raise QError("length")
+    return at
 
 
 def pick(x: Q, index_: Any) -> Q:

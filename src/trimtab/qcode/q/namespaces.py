@@ -8,7 +8,7 @@ import time
 from trimtab.qcode.q import apply, dotq_text
 from trimtab.qcode.q.casts import parse
 from trimtab.qcode.q.errors import LimitError, QError
-from trimtab.qcode.q.lists import as_list, collect, items, pick
+from trimtab.qcode.q.lists import as_list, collect, items, pick, positions
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import PRIMS, function
 from trimtab.qcode.q.state import State, current
@@ -101,17 +101,11 @@ _constant(".Q.k", 4.0)
 _constant("csv", Atom(10, 44))
 
 
-def _keywords(_: State) -> Q:
-    names = [n for n in PRIMS if n[0].isalpha()]
-    return Dict(syms(["", *names]), Vec(0, [NULL, *[PRIMS[n] for n in names]]))
-
-
-SPECIAL[".q"] = _keywords
-
-
 @function(".Q.dd", 2)
 def dd(x: Q, y: Q) -> Q:
     """Symbols joined by a dot, file handles by a slash."""
+    if type(x) is not str:
+        raise QError("type")
     if type(y) is Vec and y.t == SYM:
         return collect([dd(x, v) for v in y.a])
     name = y if type(y) is str else data_of(PRIMS["string"].fns[1](y)).decode("utf-8", "surrogateescape")
@@ -214,7 +208,7 @@ def columns_of(x: Q) -> Q:
 @function(".Q.ind", 2)
 def rows_at(x: Q, y: Q) -> Q:
     """Rows of a table at positions."""
-    return pick(x, as_list(y).a)
+    return pick(x, positions(y, len(as_list(x) if type(x) is not Table else x)))
 
 
 @function(".Q.gc", 0)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from trimtab.qcode.q import amend, apply, display, finding, formats, variables
+from trimtab.qcode.q.casts import cast_raw
 from trimtab.qcode.q.compiler import evaluate
 from trimtab.qcode.q.errors import LimitError, QError, Unsupported
 from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
@@ -103,8 +104,18 @@ def _printed(x: Q) -> Q:
 
 
 def _fixed(y: Q) -> Q:
+    if type(y) is not Vec or len(y) != 2:
+        raise QError("rank")
     places, x = items(y)
-    return collect([chars(f"{float(raw(v)):.{whole(places)}f}") for v in items(as_list(x))])
+    if type(x) in ATOMS:
+        return chars(f"{cast_raw(FLOAT, x):.{min(max(whole(places), 0), 30)}f}")
+    return collect([_fixed(Vec(0, [places, v])) for v in items(as_list(x))])
+
+
+def _serial() -> Any:
+    from trimtab.qcode.q import serial
+
+    return serial
 
 
 _INTERNAL: dict[int, Any] = {
@@ -114,6 +125,9 @@ _INTERNAL: dict[int, Any] = {
     -3: lambda y: chars(formats.one_line(y)),
     -5: lambda y: parse(y),
     -6: lambda y: eval_(y),
+    -8: lambda y: _serial().bytes_of(y),
+    -9: lambda y: _serial().value_of(y),
+    -18: lambda y: _serial().compressed_bytes(y),
     -15: lambda y: PRIMS["md5"].fns[1](y),
     -16: lambda y: Atom(INT, 1),
     -27: _fixed,
@@ -213,13 +227,15 @@ def at_three(x: Q, y: Q, z: Q) -> Q:
     """Amend by a function of one argument, or apply with a trap."""
     if isinstance(x, Func):
         return trapped(x, [y], z)
-    return _amended(x, [y], lambda old, _: apply.call(z, [old]), NULL)
+    if y is NULL and type(x) is Vec:
+        y = longs(np.arange(len(x)))
+    return _amended(x, [y], amend.step_one(z), NULL)
 
 
 @function("@", 4)
 def at_four(x: Q, i: Q, f: Q, y: Q) -> Q:
     """Amend by a function of two arguments."""
-    return _amended(x, [i], _step(f), y)
+    return _amended(x, [i], amend.step(f), y)
 
 
 @dyad(".", infix=False)
@@ -240,19 +256,13 @@ def dot_three(x: Q, y: Q, z: Q) -> Q:
     """Amend at depth by a function of one argument, or apply with a trap."""
     if isinstance(x, Func):
         return trapped(x, items(as_list(y)), z)
-    return _amended(x, items(as_list(y)), lambda old, _: apply.call(z, [old]), NULL)
+    return _amended(x, items(as_list(y)), amend.step_one(z), NULL)
 
 
 @function(".", 4)
 def dot_four(x: Q, i: Q, f: Q, y: Q) -> Q:
     """Amend at depth by a function of two arguments."""
-    return _amended(x, items(as_list(i)), _step(f), y)
-
-
-def _step(f: Q) -> Any:
-    if isinstance(f, Prim) and f.name == ":":
-        return None
-    return lambda old, new: apply.call(f, [old, new])
+    return _amended(x, items(as_list(i)), amend.step(f), y)
 
 
 def _amended(x: Q, path: list[Q], fn: Any, y: Q) -> Q:
@@ -293,6 +303,7 @@ def run_text(text: str) -> Q:
         if statement.startswith("\\"):
             out = PRIMS["system"].fns[1](chars(statement[1:]))
         else:
+            state.statement = statement
             out = evaluate(parse_tree(statement, state.space), state)
     return out
 
@@ -310,6 +321,8 @@ def value(x: Q) -> Q:
         return x.v
     if abs(qtype(x)) == ENUM:
         return formats.enum_symbol(x)
+    if isinstance(x, variables.ViewRef):
+        return x.parts()
     if isinstance(x, Func):
         return _structure(x)
     if type(x) is Vec and len(x):
@@ -336,10 +349,12 @@ def _structure(x: Q) -> Q:
         return Vec(0, list(x.fs))
     if isinstance(x, Derived):
         return x.f
-    codes = ("::", "+", "-", "*", "%", "&", "|", "^", "=", "<", ">", "$", ",", "#", "_", "~", "!", "?", "@", ".")
-    name = "::" if x is NULL else x.name if isinstance(x, Prim) else ""
-    if name in codes:
-        return codes.index(name)
+    if x is NULL:
+        return 0
+    if isinstance(x, Prim):
+        from trimtab.qcode.q import keywords
+
+        return keywords.structure(x)
     if isinstance(x, Iterator):
         return ("'", "/", "\\", "':", "/:", "\\:").index(x.iterator)
     return x
@@ -372,7 +387,6 @@ def untyped(tree: Q) -> Q:
 @monad("key", "!:")
 def key(x: Q) -> Q:
     """Keys of a dictionary or table, names in a namespace, the domain or type of a list, ``til`` of a number."""
-    state = current()
     if type(x) is Dict:
         return x.k
     if type(x) is str:
@@ -387,7 +401,6 @@ def key(x: Q) -> Q:
         return PRIMS["til"].fns[1](x)
     if type(x) in ATOMS:
         return formats.type_name(-qtype(x))
-    del state
     raise QError("type")
 
 
@@ -403,11 +416,11 @@ def _key_of_name(x: str) -> Q:
             )
         )
     if x == ".q":
-        return syms(["", *[n for n in PRIMS if n[0].isalpha()]])
+        return variables.SPECIAL[x](state).k
     full = variables.full_name(x, state.space)
     if full in state.names:
         found = variables.lookup(state, x)
-        return found.k if type(found) is Dict else full
+        return found.k if type(found) is Dict else x if x.startswith("..") else full
     members = variables.namespace(state, full)
     return members.k if members is not None else EMPTY
 
@@ -434,7 +447,9 @@ def set_(x: Q, y: Q) -> Q:
 @monad("attr")
 def attr(x: Q) -> Q:
     """The attribute of a list, table or dictionary."""
-    return getattr(x, "attr", "") if type(x) is not Dict else x.attr or getattr(x.k, "attr", "")
+    if type(x) is Dict and type(x.k) is not Table:
+        return x.attr or getattr(x.k, "attr", "")
+    return getattr(x, "attr", "")
 
 
 @function("?", 3)
@@ -489,5 +504,5 @@ for _name, _feature in {
     _refused(_name, _feature)
 for _name in ("setenv", "dsave"):
     _refused(_name, f"{_name}", 2, True)
-for _name in ("1:", "2:"):
+for _name in ("2:",):
     _refused(_name, f"files ({_name})", 2)

@@ -18,6 +18,7 @@ from trimtab.qcode.q.values import CHAR, ELIDED, NULL, Atom, Func, Q, Vec, syms
 SEQUENCE = Atom(CHAR, ord(";"))
 """Head of a tree of statements."""
 CONTROL = frozenset(("if", "do", "while"))
+OPERATORS = frozenset("+-*%&|^~!,#_=<>?@.$") | {"<=", ">=", "<>"}
 TEMPLATES = frozenset(("select", "exec", "update", "delete"))
 UNARY = {
     "+:": "flip",
@@ -33,8 +34,8 @@ UNARY = {
     "#:": "count",
     "_:": "floor",
     "=:": "group",
-    "<:": "iasc",
-    ">:": "idesc",
+    "<:": "<::",
+    ">:": ">::",
     "?:": "distinct",
     "@:": "type",
     ".:": "value",
@@ -55,6 +56,7 @@ class _Names:
 
     def __init__(self) -> None:
         self.used: set[str] = set()
+        self.globals: set[str] = set()
         self.assigned: list[str] = []
 
 
@@ -137,7 +139,11 @@ class Parser:
             self.partial = first.verb
             return first.tree
         if first.verb:
+            self._check_prefix(first.tree)
             return self._applied(tree(first.tree), self.expression())
+        if self._assigns_composition():
+            self.i += 1
+            return self._assign(PRIMS[":"], first.tree)
         second = self.term(prefix=False)
         if second.tree is IDENTITY and self.ended():
             return tree(IDENTITY, first.tree)
@@ -146,6 +152,8 @@ class Parser:
         after = self.tokens[self.i]
         if after.text == ":" and not after.spaced and type(second.tree) is Prim and not second.tree.name[0].isalpha():
             self.i += 1
+            if second.tree.name + ":" not in PRIMS:
+                raise QError("assign")
             return self._assign(PRIMS[second.tree.name + ":"], first.tree)
         if type(second.tree) is Prim and second.tree.name in (":", "::"):
             return self._assign(second.tree, first.tree)
@@ -153,6 +161,16 @@ class Parser:
             self.partial = True
             return tree(second.tree, first.tree)
         return self._applied(tree(second.tree, first.tree), self.expression())
+
+    def _assigns_composition(self) -> bool:
+        """Whether ``:'[`` follows: the composition ``'[f;g]`` assigned."""
+        texts = [token.text for token in self.tokens[self.i : self.i + 3]]
+        return texts[:2] == [":", "'"] and self.tokens[self.i + 2].kind == "["
+
+    def _check_prefix(self, verb: Q) -> None:
+        """An operator needs a left argument, but for the unary forms of k (``#:``)."""
+        if type(verb) is Prim and verb.name in OPERATORS and self.tokens[self.i - 1].text == verb.name:
+            raise QError(verb.name)
 
     def _applied(self, head: Vec, argument: Q) -> Q:
         """A function (with its left argument, if any) and its right argument; a composition where that is partial."""
@@ -163,8 +181,12 @@ class Parser:
     def _assign(self, verb: Prim, target: Q) -> Q:
         value = self.expression()
         self.partial = False
+        if self.scopes and verb.name == "::":
+            self.scopes[-1].globals.update(n for n in _targets(target) if n not in self.scopes[-1].assigned)
         if self.scopes and verb.name == ":":
             for name in _targets(target):
+                if name in self.scopes[-1].globals:
+                    raise QError(name)
                 if name not in self.scopes[-1].assigned:
                     self.scopes[-1].assigned.append(name)
         if type(target) is not str and type(target) is not Vec:
@@ -204,8 +226,6 @@ class Parser:
             return Term(literals.string(token.text), False)
         if kind == "(":
             return Term(self._list(), False)
-        if kind == "[":
-            return Term(tree(SEQUENCE, *self.sequence("]")), False)
         if kind == "{":
             return Term(self._lambda(token.start), False)
         if kind == "[":

@@ -10,10 +10,12 @@ from trimtab.qcode.q import casts, variables
 from trimtab.qcode.q.compiler import Node, Scope, compile_tree
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.finding import codes, first_positions
+from trimtab.qcode.q.functions import Prim
+from trimtab.qcode.q.grouping import reduced, row_parts
 from trimtab.qcode.q.indexing import prototype, take_at
 from trimtab.qcode.q.joins import is_keyed, rekeyed, unkeyed
 from trimtab.qcode.q.listops import rekey, sublist
-from trimtab.qcode.q.lists import as_list, collect, items, pick_raw
+from trimtab.qcode.q.lists import as_list, collect, items, pick_raw, positions
 from trimtab.qcode.q.registry import function
 from trimtab.qcode.q.sorting import distinct, grade_up
 from trimtab.qcode.q.state import current
@@ -89,7 +91,7 @@ def through(column: Q, path: str) -> Q:
 def _filtered(rows: Rows, where: Q) -> None:
     """See only the rows that satisfy every phrase, one after the other."""
     if type(where) is Vec and where.t not in (0, SYM) and len(where):
-        rows.at(where.a.astype(np.int64) if where.t != BOOL else np.flatnonzero(where.a))
+        rows.at(np.flatnonzero(where.a) if where.t == BOOL else positions(where, len(rows)))
         return
     for tree in items(as_list(where)):
         got = rows.compile(tree)(None)
@@ -212,32 +214,37 @@ def _exec(rows: Rows, cols: Q) -> Q:
 
 def _groups(rows: Rows, keys: Table) -> tuple[Table, list[Any]]:
     """Distinct keys in ascending order, and the rows of each."""
-    seen = np.arange(len(rows.table)) if rows.where is None else rows.where
     first, groups = _grouped_rows(keys)
     distinct_keys = Table(keys.names, [pick_raw(c, first) for c in keys.cols])
     order = grade_up(distinct_keys)
     ordered = Table(keys.names, [pick_raw(c, order) for c in distinct_keys.cols])
-    return ordered, [seen[groups[i]] for i in order.tolist()]
+    if rows.where is None:
+        return ordered, [groups[i] for i in order.tolist()]
+    return ordered, [rows.where[groups[i]] for i in order.tolist()]
 
 
 def _grouped_rows(keys: Table) -> tuple[Any, list[Any]]:
-    if len(keys.cols) == 1 and keys.cols[0].t not in (0, SYM, 2, 8, 9, 15) and len(keys) > 32:
-        a = keys.cols[0].a
-        order = np.argsort(a, kind="stable")
-        ranked = a[order]
-        starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-        return order[starts], np.split(order, starts[1:])
-    if len(keys.cols) == 1 and keys.cols[0].t == SYM and len(keys) > 32:
-        found: dict[str, int] = {}
-        marks = np.fromiter((found.setdefault(v, len(found)) for v in keys.cols[0].a.tolist()), np.int64, len(keys))
-        order = np.argsort(marks, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(marks[order]) != 0])
-        return order[starts], np.split(order, starts[1:])
+    quick = row_parts(keys) if len(keys) > 32 else None
+    if quick is not None:
+        return quick
     first, groups = first_positions(codes(keys))
     return np.array(first, dtype=np.int64), [np.array(g, dtype=np.int64) for g in groups.values()]
 
 
+def _reduced(rows: Rows, groups: list[Any], tree: Q) -> Vec | None:
+    """A phrase that is an aggregate of a column, for many groups at once."""
+    if type(tree) is not Vec or tree.t != 0 or len(tree.a) != 2 or len(groups) < 8:
+        return None
+    f, name = tree.a
+    if type(f) is not Prim or type(name) is not str or name not in rows.table.names:
+        return None
+    return reduced(f.name, rows.table.col(name), groups)
+
+
 def _per_group(rows: Rows, groups: list[Any], tree: Q) -> Vec:
+    at_once = _reduced(rows, groups, tree)
+    if at_once is not None:
+        return at_once
     node = rows.compile(tree)
     out: list[Q] = []
     for where in groups:
@@ -270,6 +277,8 @@ def _exec_by(rows: Rows, by: Q, cols: Q) -> Dict:
     got = rows.compile(by)(None)
     if type(got) is Table:
         keys = got
+    elif type(by) is Vec and type(got) is Vec and got.t == SYM and len(got) not in (1, len(rows)):
+        keys = Table(["x"], [syms([""] * len(rows))])
     else:
         keys = Table(["x"], [as_list(got)])
     if len(keys) != len(rows):
@@ -285,7 +294,7 @@ def _exec_by(rows: Rows, by: Q, cols: Q) -> Dict:
 def simple_exec(x: Q, where: Q, phrase: Q) -> Q:
     """``?[t;i;p]``: a phrase over the rows at positions."""
     rows = Rows(unkeyed(named(x)), {})
-    rows.at(as_list(where).a.astype(np.int64))
+    rows.at(positions(where, len(rows)))
     return rows.compile(phrase)(None)
 
 
@@ -329,6 +338,8 @@ def _forget(name: str, cols: Q) -> Q:
     state = current()
     prefix = "" if name == "." else name + "."
     for column in items(as_list(cols)):
+        if type(column) is not str:
+            raise QError("type")
         if prefix + column not in state.names:
             raise QError(column)
         del state.names[prefix + column]
@@ -346,6 +357,8 @@ def _drop_columns(name: Q, source: Q, cols: Q) -> Q:
     from trimtab.qcode.q.listops import drop
 
     dropped = as_list(cols)
+    if type(dropped) is not Vec or (dropped.t != SYM and len(dropped)):
+        raise QError("type")
     if is_keyed(source):
         table = unkeyed(source)
         kept = drop(dropped, table)
@@ -372,11 +385,17 @@ def _changes_by(rows: Rows, by: list[tuple[str, Q]], phrases: list[tuple[str, Q]
     return out
 
 
+def _nothing_like(value: Q) -> Vec:
+    """An empty column of a value's type."""
+    column = as_list(value)
+    return Vec(column.t, column.a[:0], "", column.dom)
+
+
 def _written(old: Vec | None, value: Q, at: Any, n: int) -> Vec:
     """A column with values written at some rows (all where None)."""
     where = np.arange(n) if at is None else at
     if type(value) not in (Vec, Table, Dict):
-        new = as_list(collect([value] * len(where))) if len(where) else Vec(abs(qtype(value)), as_list(value).a[:0])
+        new = as_list(collect([value] * len(where))) if len(where) else _nothing_like(value)
     else:
         new = value if type(value) is Vec else as_list(value.v if type(value) is Dict else value)
     if len(new) != len(where):

@@ -66,12 +66,12 @@ class Session:
     def _guarded(self, work: Callable[[], Q]) -> Q:
         """Run under the limits; every failure leaves as QError, LimitError, Unsupported or Defect."""
         state = self.state
-        state.steps_left, state.depth = state.limits.steps, 0
+        state.begin()
         before = activate(state)
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, STACK))
         try:
-            with deadline(state.limits.seconds):
+            with deadline(state):
                 return work()
         except (QError, Unsupported):
             raise
@@ -109,6 +109,7 @@ class Session:
             raise Unsupported(f"the language {text[0]}")
         trees = parse_statements(text[2:] if text.startswith("q)") else text, self.state.space)
         value: Q = NULL
+        self.state.statement = text
         for tree in trees:
             if tree is not ELIDED:
                 value = evaluate(tree, self.state)

@@ -9,10 +9,13 @@ import numpy as np
 from trimtab.qcode.q.comparison import match, simple
 from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.finding import codes, find, first_positions
+from trimtab.qcode.q.grouping import parts, stable_order
 from trimtab.qcode.q.indexing import index1
+from trimtab.qcode.q.listops import whole
 from trimtab.qcode.q.lists import as_list, collect, items, keyed, pick
 from trimtab.qcode.q.promotion import COMMON, convert, meet
 from trimtab.qcode.q.registry import PRIMS, dyad, monad
+from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
     ATOMS,
     BOOL,
@@ -25,6 +28,7 @@ from trimtab.qcode.q.values import (
     Table,
     Vec,
     bools,
+    count,
     longs,
     qtype,
     raw,
@@ -63,7 +67,7 @@ def grade_up(x: Q) -> Any:
         values = x.a.tolist()
         return np.array(sorted(range(len(values)), key=values.__getitem__), dtype=np.int64)
     if x.t:
-        return np.argsort(x.a, kind="stable")
+        return stable_order(x.a)
     keys = [order_key(v) for v in x.a]
     return np.array(sorted(range(len(keys)), key=keys.__getitem__), dtype=np.int64)
 
@@ -138,9 +142,9 @@ def rank(x: Q) -> Q:
 @dyad("xrank")
 def xrank(x: Q, y: Q) -> Q:
     """Items dealt into n buckets by rank."""
-    n = int(raw(x))
-    size = max(len(y), 1)
-    got = longs(np.argsort(grade_up(_gradable(y)), kind="stable") * n // size)
+    n = whole(x)
+    order = np.argsort(grade_up(_gradable(y)), kind="stable")
+    got = longs(order * n // max(len(y), 1))
     return Dict(y.k, got) if type(y) is Dict else got
 
 
@@ -151,7 +155,6 @@ def _by_columns(x: Q, y: Q, down: bool) -> Q:
             return y
         raise QError("type")
     if type(y) is str:
-        from trimtab.qcode.q.state import current
         from trimtab.qcode.q.variables import lookup
 
         current().names[y] = _by_columns(x, lookup(current(), y), down)
@@ -197,13 +200,19 @@ def xdesc(x: Q, y: Q) -> Q:
     return _by_columns(x, y, True)
 
 
+def _one_row(y: Any) -> Table:
+    return Table(y.k.a.tolist(), [as_list(collect([v])) for v in items(y.v)])
+
+
 def _search(x: Q, y: Q, side: str) -> Q:
     if type(x) is Dict:
         return index1(x.v, _search(x.k, y, side))
     if type(x) is Table:
         from trimtab.qcode.q.joins import as_of
 
-        table = y if type(y) is Table else Table(y.k.a.tolist(), [as_list(collect([v])) for v in items(y.v)])
+        if type(y) is not Table and (type(y) is not Dict or type(y.k) is not Vec or y.k.t != SYM):
+            raise QError("type")
+        table = y if type(y) is Table else _one_row(y)
         got = longs(as_of(table.names, table, x))
         return got if type(y) is Table else int(got.a[0])
     if type(y) in (Dict, Table) or (type(y) is Vec and y.t == 0 and len(y.a)):
@@ -211,6 +220,8 @@ def _search(x: Q, y: Q, side: str) -> Q:
             return Dict(y.k, _search(x, y.v, side))
         return collect([_search(x, v, side) for v in items(y)])
     x, y = simple(x), simple(y)
+    if type(x) is not Vec:
+        raise QError("type")
     tx, ty = abs(qtype(x)), abs(qtype(y))
     if SYM in (tx, ty):
         if tx != ty:
@@ -267,12 +278,9 @@ def group(x: Q) -> Q:
 
 
 def _group_typed(x: Vec) -> Dict:
-    order = np.argsort(x.a, kind="stable")
-    ranked = x.a[order]
-    starts = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])
-    parts = np.split(order, starts[1:])
-    by_first = np.argsort(order[starts], kind="stable")
-    return Dict(pick(x, np.sort(order[starts])), Vec(0, [longs(parts[i]) for i in by_first.tolist()]))
+    first, rows = parts(x.a)
+    by_first = np.argsort(first, kind="stable")
+    return Dict(pick(x, first[by_first]), Vec(0, [longs(rows[i]) for i in by_first.tolist()]))
 
 
 @dyad("in")
@@ -363,10 +371,12 @@ def cross(x: Q, y: Q) -> Q:
     join = PRIMS[","].fns[2]
     if type(x) is Table or type(y) is Table:
         a, b = _simple(x), _simple(y)
+        current().allow(len(a) * len(b))
         i, j = np.divmod(np.arange(len(a) * len(b)), max(len(b), 1))
         return Table(
             [*a.names, *b.names], [as_list(pick(c, i)) for c in a.cols] + [as_list(pick(c, j)) for c in b.cols]
         )
     if type(x) is Dict and type(y) is Dict:
         return Dict(cross(x.k, y.k), cross(x.v, y.v))
+    current().allow(8 * count(x) * count(y))
     return Vec(0, [join(a, b) for a in items(as_list(x)) for b in items(as_list(y))])

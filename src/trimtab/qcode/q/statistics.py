@@ -90,13 +90,18 @@ def _sum(x: Vec) -> Q:
     _numeric(x)
     if x.t in FLOATS:
         with np.errstate(all="ignore"):
-            return box(x.t, np.nansum(x.a.astype(np.float64)))
+            return box(x.t, _in_order(np.where(np.isnan(x.a), 0.0, x.a)))
     a = x.a.astype(np.int64)
     if x.t in BITS:
         null = x.a == NULLS[x.t]
         a = np.where(null, 0, a) if null.any() else a
     t = _sum_type(x.t)
     return box(t, np.asarray(a.sum()).astype(DTYPES[t]))
+
+
+def _in_order(a: Any) -> Any:
+    """A sum of floats from left to right, as q adds; of very many, as numpy does, which differs in the last digits."""
+    return np.cumsum(a, dtype=np.float64)[-1] if 0 < len(a) <= 100_000 else a.astype(np.float64).sum()
 
 
 def _prd(x: Vec) -> Q:
@@ -284,7 +289,7 @@ def avgs(x: Q) -> Q:
     if type(x) is Table:
         return Table(x.names, [as_list(avgs(c)) for c in x.cols])
     if type(x) is not Vec:
-        return float(raw(x)) if type(x) in ATOMS else x
+        return float(as_floats(as_list(x))[0]) if type(x) in ATOMS else x
     if x.t == 0:
         return PRIMS["%"].fns[2](PRIMS["sums"].fns[1](x), longs(np.arange(1, len(x) + 1)))
     a = as_floats(x)
@@ -327,11 +332,22 @@ _pairwise("deltas", "-")
 _pairwise("ratios", "%")
 
 
+def _numbers(x: Q) -> Any:
+    """The numbers of a list, typed or not, as floats; 'type for anything else."""
+    if type(x) is Dict:
+        return _numbers(x.v)
+    if type(x) not in ATOMS and type(x) is not Vec:
+        raise QError("type")
+    x = as_list(x)
+    if x.t:
+        return as_floats(x)
+    if not all(type(v) in ATOMS for v in x.a):
+        raise QError("type")
+    return np.array([as_floats(as_list(v))[0] for v in x.a], dtype=np.float64)
+
+
 def _paired(x: Q, y: Q) -> tuple[Any, Any]:
-    a, b = (
-        np.atleast_1d(as_floats(as_list(v))) if as_list(v).t else np.array([float(raw(w)) for w in items(v)])
-        for v in (x, y)
-    )
+    a, b = _numbers(x), _numbers(y)
     if len(a) != len(b):
         if 1 not in (len(a), len(b)):
             raise QError("length")
@@ -350,6 +366,8 @@ def _two(name: str, op: Callable[[Any, Any], float]) -> None:
             return collect([f(v, y) for v in x.a])
         if type(y) is Vec and y.t == 0 and y.a and type(y.a[0]) is Vec:
             return collect([f(x, v) for v in items(PRIMS["flip"].fns[1](y) if name[0] == "w" else y)])
+        if name == "wsum" and type(x) in ATOMS:
+            return PRIMS["sum"].fns[1](PRIMS["*"].fns[2](x, y))
         a, b = _paired(_values(x), _values(y))
         with np.errstate(all="ignore"):
             return float(op(a, b)) if len(a) else (0.0 if name == "wsum" else float("nan"))
@@ -402,7 +420,8 @@ def _msum(n: int, y: Vec) -> Q:
     if n <= 0:
         return Vec(total.t, np.zeros_like(a))
     out = a.copy()
-    out[n:] = a[n:] - a[:-n] if n < len(a) else a[n:]
+    with np.errstate(all="ignore"):
+        out[n:] = a[n:] - a[:-n] if n < len(a) else a[n:]
     return Vec(total.t, out)
 
 
@@ -423,8 +442,9 @@ def _mavg(n: int, y: Vec) -> Q:
 
 
 def _mdev(n: int, y: Vec) -> Q:
-    a = as_floats(y)
-    return floats([float(np.std(w[~np.isnan(w)])) if (~np.isnan(w)).any() else float("nan") for w in _window(n, a)])
+    known = [w[~np.isnan(w)] for w in _window(n, as_floats(y))]
+    with np.errstate(all="ignore"):
+        return floats([float(np.std(w)) if len(w) else float("nan") for w in known])
 
 
 def _mextreme(top: bool) -> Callable[[int, Vec], Q]:

@@ -10,7 +10,7 @@ import numpy as np
 from trimtab.qcode.q import formats
 from trimtab.qcode.q.casts import over
 from trimtab.qcode.q.errors import QError
-from trimtab.qcode.q.lists import mask_of
+from trimtab.qcode.q.lists import as_list, mask_of
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import monad
 from trimtab.qcode.q.values import (
@@ -91,6 +91,10 @@ def _trimmed(left: bool, right: bool) -> Callable[[Q], Q]:
             start = int(keep[0]) if left else 0
             end = int(keep[-1]) + 1 if right else len(x.a)
             return Vec(x.t, x.a[start:end], "", x.dom)
+        if type(x) is Dict and type(x.v) is Vec and x.v.t:
+            return x
+        if type(x) is Table:
+            return Table(x.names, [as_list(trim(c)) if c.t == 0 else c for c in x.cols])
         return over(trim, x)
 
     return trim

@@ -27,7 +27,7 @@ from trimtab.qcode.q.values import (
     syms,
     vec,
 )
-from trimtab.qcode.q.variables import SPECIAL, View, names_in, namespace
+from trimtab.qcode.q.variables import SPECIAL, View, members, names_in
 
 _DAY = 86_400_000_000_000
 _EPOCH = 10957 * _DAY
@@ -75,7 +75,7 @@ def _precision(rest: str) -> Q:
 def _size(rest: str) -> Q:
     state = current()
     if not rest:
-        return vec(INT, [state.rows, state.cols])
+        return longs([state.rows, state.cols])
     parts = [_whole(p) for p in rest.split()]
     if len(parts) != 2:
         raise QError("length")
@@ -100,7 +100,7 @@ def _setting(name: str, default: int) -> Callable[[str], Q]:
     def handle(rest: str) -> Q:
         settings: dict[str, int] = current().__dict__.setdefault("settings", {})
         if not rest:
-            return _int(settings.get(name, default))
+            return settings.get(name, default) if name == "z" else _int(settings.get(name, default))
         settings[name] = _whole(rest)
         if name == "z":
             setattr(current(), "date_order", settings[name])  # noqa: B010
@@ -123,7 +123,7 @@ def _names(keep: Callable[[Any], bool]) -> Callable[[str], Q]:
     def handle(rest: str) -> Q:
         state = current()
         space = rest or state.space
-        if namespace(state, space) is None:
+        if space != "." and not members(state, space):
             if rest:
                 raise QError(rest)
             return syms([])
@@ -166,7 +166,7 @@ _COMMANDS: dict[str, Callable[[str], Q]] = {
     "v": _names(lambda x: not is_func(x) and type(x) is not View),
     "f": _names(is_func),
     "b": _names(lambda x: type(x) is View),
-    "B": lambda rest: syms([]),
+    "B": _names(lambda x: type(x) is View and x.pending()),
     "t": lambda rest: _timed("t", rest),
     "ts": lambda rest: _timed("ts", rest),
     "o": lambda rest: NULL if rest else NJ,

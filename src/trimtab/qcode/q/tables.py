@@ -22,6 +22,7 @@ from trimtab.qcode.q.values import (
     Q,
     Table,
     Vec,
+    chars,
     longs,
     syms,
     vec,
@@ -289,7 +290,7 @@ def fby(x: Q, y: Q) -> Q:
     parts = items(x)
     if len(parts) != 2:
         raise QError("length")
-    f, values = parts
+    f, values = parts[0], as_list(parts[1]) if type(parts[1]) is not Table else parts[1]
     group = y if type(y) in (Vec, Table) else as_list(y)
     if len(values) != len(group):
         raise QError("length")
@@ -306,4 +307,8 @@ def fby(x: Q, y: Q) -> Q:
 @monad("view")
 def view(x: Q) -> Q:
     """The text of a view."""
-    raise QError("nyi")
+    state = current()
+    found = state.names.get(variables.full_name(x, state.space)) if type(x) is str else None
+    if type(found) is not variables.View:
+        raise QError("type" if type(x) is not str else x)
+    return chars(found.source)

@@ -75,7 +75,7 @@ def _options(parser: Parser) -> list[Q]:
         if parser.tokens[parser.i].kind == ";":
             parser.i += 1
     if parser.tokens[parser.i].text in ("<", ">"):
-        order = PRIMS["iasc" if parser.tokens[parser.i].text == "<" else "idesc"]
+        order = PRIMS[parser.tokens[parser.i].text + "::"]
         parser.i += 1
         column = _clause(parser, frozenset())
         out = out or [2**63 - 1]
@@ -93,7 +93,7 @@ def _phrases(parser: Parser, stops: frozenset[str]) -> list[tuple[str, Q]]:
         return out
     while True:
         name = ""
-        first, second = parser.tokens[parser.i], parser.tokens[parser.i + 1]
+        first, second = parser.tokens[parser.i], parser.tokens[min(parser.i + 1, len(parser.tokens) - 1)]
         if first.kind == "name" and second.text == ":" and second.kind == "op":
             name = first.text
             parser.i += 2
@@ -116,6 +116,8 @@ def column_name(tree: Q) -> str:
 def _last_name(tree: Q) -> str:
     if type(tree) is str:
         return tree
+    if isinstance(tree, Vec) and tree.t == 0 and len(tree) > 2 and isinstance(tree.a[-1], Vec) and tree.a[-1].t == SYM:
+        return ""
     if isinstance(tree, Vec) and tree.t == 0 and len(tree) > 1:
         for part in reversed(tree.a):
             name = _last_name(part)
@@ -194,6 +196,14 @@ def _fields(parser: Parser, close: str) -> list[tuple[str, Q]]:
         value = _clause(parser, frozenset())
         if value is ELIDED:
             raise QError("parse")
-        out.append((name or column_name(value), value))
+        out.append((name or _free_name(column_name(value), [n for n, _ in out]), value))
     parser.i += 1
     return out
+
+
+def _free_name(name: str, taken: list[str]) -> str:
+    """A column's name, with a number where another column has it."""
+    number = 0
+    while (found := f"{name}{number or ''}") in taken:
+        number += 1
+    return found

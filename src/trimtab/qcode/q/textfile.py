@@ -51,10 +51,12 @@ def text_file(x: Q, y: Q) -> Q:
 def _prepare(delimiter: str, y: Q) -> Q:
     """A table (or a list of columns) as lines of text."""
     table = y if type(y) is Table else None
-    columns = table.cols if table else [as_list(c) for c in items(y)]
+    columns = table.cols if table is not None else [as_list(c) for c in items(y)]
     texts = [[_field(v, delimiter) for v in _column(c)] for c in columns]
+    if len({len(c) for c in texts}) > 1:
+        raise QError("length")
     rows = [delimiter.join(row) for row in zip(*texts, strict=True)] if texts else []
-    if table:
+    if table is not None:
         rows.insert(0, delimiter.join([_field(name, delimiter) for name in table.names]))
     return Vec(0, [chars(row) for row in rows])
 
@@ -202,7 +204,10 @@ def _key_values(form: str, y: Q) -> Q:
             value = _quoted(value, 1)[0]
         keys.append(key)
         values.append(chars(value))
-    return Vec(0, [_columns(letter, [keys])[0], Vec(0, values)])
+    read = _columns(letter, [keys])
+    if not read:
+        raise QError("type")
+    return Vec(0, [read[0], Vec(0, values)])
 
 
 def _split_pairs(text: str, separator: str) -> list[str]:

@@ -46,7 +46,7 @@ _NAMED = re.compile(r"(\d{1,2})[-./ ]?([A-Za-z]{3})[-./ ]?(\d{4}|\d\d)")
 _NAMED_FIRST = re.compile(r"([A-Za-z]{3})[-./ ](\d{1,2})[-./ ](\d{4}|\d\d)")
 _MIXED = re.compile(r"(\d{1,2})[-./](\d{1,2})[-./](\d{4}|\d\d)")
 _CLOCK = re.compile(r"([-+]?)(\d+):(\d\d)(?::(\d\d)(?:[.,](\d*))?)?")
-_PACKED = re.compile(r"(\d\d)(\d\d)(?:(\d\d)\.?(\d*))?")
+_PACKED = re.compile(r"([-+]?)(\d\d)(\d\d)(?:(\d\d)\.?(\d*))?")
 _SPAN = re.compile(r"([-+]?)(\d+)D(.*)")
 _YEAR_MONTH = re.compile(r"(\d{4})[-./]?(\d\d)(?:m|[-./]?\d\d)?")
 _EPOCH = re.compile(r"(\d{9,11})(?:\.(\d*))?")
@@ -145,11 +145,8 @@ def _month(text: str) -> int | None:
 
 def _nanoseconds(text: str) -> int | None:
     """Nanoseconds of a clock's text: hh:mm[:ss[.fraction]], or the same without colons."""
-    if m := _CLOCK.fullmatch(text):
+    if (m := _CLOCK.fullmatch(text)) or (m := _PACKED.fullmatch(text)):
         sign, hours, minutes, seconds, fraction = m.groups()
-    elif m := _PACKED.fullmatch(text):
-        hours, minutes, seconds, fraction = m.groups()
-        sign = ""
     else:
         return None
     if int(minutes) > 59 or int(seconds or 0) > 59:

@@ -8,8 +8,8 @@ from typing import Any
 from trimtab.qcode.q.errors import QError, Unsupported
 from trimtab.qcode.q.lists import collect, items
 from trimtab.qcode.q.registry import PRIMS
-from trimtab.qcode.q.state import State
-from trimtab.qcode.q.values import NULL, SYM, Atom, Dict, Q, Table, Vec, syms
+from trimtab.qcode.q.state import State, current
+from trimtab.qcode.q.values import NULL, SYM, Atom, Dict, Func, Q, Table, Vec, chars, syms
 
 TEMPLATE: dict[str, Callable[[list[Q], dict[str, Q]], Q]] = {}
 """Runs of qSQL templates with local variables; entered by qsql.py."""
@@ -41,15 +41,66 @@ REFUSED = (".h.", ".p.", ".kurl.", ".m.")
 class View:
     """A variable defined by ``name::expression``: evaluated when it is looked at."""
 
-    __slots__ = ("run", "tree")
+    __slots__ = ("compute", "last", "seen", "source", "tree")
 
-    def __init__(self, run: Callable[[], Q], tree: Q) -> None:
-        self.run = run
+    def __init__(self, compute: Callable[[], Q], tree: Q, source: str) -> None:
+        self.compute = compute
         self.tree = tree
+        self.source = source
+        self.last: Q = NULL
+        self.seen: dict[str, Any] | None = None
+
+    def run(self) -> Q:
+        """The value now."""
+        self.last = self.compute()
+        self.seen = self._inputs()
+        return self.last
+
+    def _inputs(self) -> dict[str, Any]:
+        names = current().names
+        return {name: names.get(name) for name in self.depends()}
+
+    def depends(self) -> list[str]:
+        """Names of the variables in its expression."""
+        return list(dict.fromkeys(_names_of(self.tree)))
+
+    def pending(self) -> bool:
+        """Whether it was never looked at, or a variable in it has changed since."""
+        if self.seen is None:
+            return True
+        now = self._inputs()
+        return any(now[name] is not value for name, value in self.seen.items())
+
+
+class ViewRef(Func):
+    """The definition of a view, as an index into its namespace (```. `name``) gives it."""
+
+    __slots__ = ("t", "view")
+
+    def __init__(self, view: View) -> None:
+        self.t = 100
+        self.view = view
+
+    def __repr__(self) -> str:
+        return self.view.source
+
+    def parts(self) -> Q:
+        """Its last value, parse tree, dependencies and source."""
+        v = self.view
+        last = NULL if v.pending() else v.last
+        return Vec(0, [last, v.tree, syms(v.depends()), chars(v.source)])
+
+
+def _names_of(tree: Q) -> list[str]:
+    if type(tree) is str:
+        return [tree]
+    return [n for part in tree.a for n in _names_of(part)] if type(tree) is Vec and tree.t == 0 else []
 
 
 def full_name(name: str, space: str) -> str:
     """The name with its namespace: ``a`` in ``.ns`` is ``.ns.a``."""
+    if name.startswith(".."):
+        return name[2:]
     return name if space == "." or name.startswith(".") else f"{space}.{name}"
 
 
@@ -115,23 +166,32 @@ def descend(x: Q, path: str) -> Q:
     return x
 
 
-def namespace(state: State, key: str) -> Dict | None:
-    """A namespace as a dictionary (with the leading empty name, but for the root); None where there is none."""
+def members(state: State, key: str) -> dict[str, Any]:
+    """What is in a namespace by its own name: values, views as they are, and True for namespaces in it."""
     prefix = "." if key == "." else key + "."
-    found: dict[str, Q] = {}
-    for name, value in list(state.names.items()):
+    found: dict[str, Any] = {}
+    for name, value in state.names.items():
         if key == ".":
             if not name.startswith("."):
                 found[name] = value
         elif name.startswith(prefix):
-            child = name[len(prefix) :].split(".")[0]
-            nested = namespace(state, prefix + child) if "." in name[len(prefix) :] else value
-            found.setdefault(child, nested)
+            child, _, deeper = name[len(prefix) :].partition(".")
+            found.setdefault(child, True if deeper else value)
+    return found
+
+
+def namespace(state: State, key: str) -> Dict | None:
+    """A namespace as a dictionary (with the leading empty name, but for the root); None where there is none."""
+    found = members(state, key)
     if not found and key != ".":
         return None
-    names = list(found) if key == "." else ["", *found]
-    values = [v.run() if type(v) is View else v for v in found.values()]
-    return Dict(syms(names), Vec(0, values if key == "." else [NULL, *values]))
+    values: list[Q] = []
+    for name, v in found.items():
+        full = name if key == "." else f"{key}.{name}"
+        values.append(namespace(state, full) if full not in state.names else v.run() if type(v) is View else v)
+    if key == ".":
+        return Dict(syms(list(found)), Vec(0, values))
+    return Dict(syms(["", *found]), Vec(0, [NULL, *values]))
 
 
 def set_global(state: State, key: str, value: Q) -> None:
@@ -153,5 +213,7 @@ def set_global(state: State, key: str, value: Q) -> None:
 
 def names_in(state: State, key: str) -> Q:
     """The names in a namespace, as symbols."""
-    members = namespace(state, key)
-    return collect(sorted(n for n in members.k.a.tolist())) if members is not None and len(members.k) else syms([])
+    names = members(state, key)
+    if not names:
+        return syms([])
+    return collect(sorted(names) if key == "." else sorted(["", *names]))
