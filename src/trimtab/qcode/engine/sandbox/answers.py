@@ -14,6 +14,8 @@ from trimtab.qcode.engine.protocol import Status
 
 VALUE, FAILED, CALL, PASSED, NOT_PLAIN = b"v", b"f", b"c", b"p", b"n"
 MOST_TEXT = 300
+BAD_TEST = "bad test"
+"""In the place of an exception's class: a test's own arguments fail, in q. Of python programs this means nothing."""
 
 
 @dataclass(frozen=True)

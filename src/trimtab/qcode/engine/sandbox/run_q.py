@@ -19,7 +19,6 @@ from trimtab.qcode.q.session import Session
 LIMITS = Limits(steps=1 << 62, memory_bytes=1 << 40, depth=1000)
 """The process has limits of its own, of which the grader can tell one from the other."""
 _SESSIONS: list[Session] = []
-BAD_TEST = "the test itself: "
 
 
 def _drop(text: str) -> None:
@@ -53,7 +52,7 @@ def _arguments(clean: Session, calls: list[list[str] | str]) -> list[list[Any] |
         except (QError, Unsupported) as error:
             answer = failure(error)
             bad = not isinstance(error, Unsupported)
-            found.append(answers.failed(Status.ERROR, f"'{error}", BAD_TEST) if bad else answer)
+            found.append(answers.failed(Status.ERROR, f"'{error}", answers.BAD_TEST) if bad else answer)
     return found
 
 
