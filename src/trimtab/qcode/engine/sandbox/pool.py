@@ -59,7 +59,7 @@ class Pool:
     def _start(self) -> Worker:
         if self.setup is not None:
             return Worker(self.setup)
-        started, self.setup = worker.start(self.language, self.isolation, self.modules)
+        started, self.setup = worker.start(self.language, self.isolation, self.limits, self.modules)
         return started
 
     def _station(self, started: Worker) -> Station:

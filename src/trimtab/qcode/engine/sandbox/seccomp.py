@@ -11,6 +11,7 @@ import errno
 import os
 import platform
 import struct
+from collections.abc import Callable
 from functools import cache
 
 from trimtab.qcode.engine.sandbox.syscalls import ALLOWED, ARCHITECTURES, FATAL, LOOKED_AT, numbers
@@ -47,19 +48,7 @@ def _bits(index: int, mask: int, if_set: int, if_clear: int) -> list[Instruction
     return [_argument(index), (_ANY_BIT, 0, 1, mask), *_give(if_set), *_give(if_clear)]
 
 
-def _abort_itself(pid: int) -> list[Instruction]:
-    """``tgkill`` only as ``abort`` uses it: SIGABRT to the process itself."""
-    return [
-        _argument(0),
-        (_EQUAL, 0, 3, pid),
-        _argument(2),
-        (_EQUAL, 0, 1, 6),
-        *_give(ALLOW),
-        *_give(KILL),
-    ]
-
-
-def _rules(machine: str, pid: int) -> dict[int, list[Instruction]]:
+def _rules(machine: str) -> dict[int, list[Instruction]]:
     """What happens to each call that is known, by number."""
     rules = {number: _give(ALLOW) for number in numbers(ALLOWED, machine).values()}
     rules |= {number: _give(KILL) for number in numbers(FATAL, machine).values()}
@@ -69,7 +58,6 @@ def _rules(machine: str, pid: int) -> dict[int, list[Instruction]]:
     for name, flags in (("open", 1), ("openat", 2)):
         if name in looked:
             rules[looked[name]] = _bits(flags, _WRITING, KILL, EACCES)
-    rules[looked["tgkill"]] = _abort_itself(pid)
     return rules
 
 
@@ -93,8 +81,8 @@ def _tree(spans: list[tuple[int, list[Instruction]]]) -> list[Instruction]:
     return [(_GREATER_EQUAL, len(low), 0, spans[middle][0]), *low, *high]
 
 
-def program(machine: str, pid: int) -> list[Instruction]:
-    """The filter for process ``pid`` on ``machine``. Raises ValueError for a machine without a table."""
+def program(machine: str) -> list[Instruction]:
+    """The filter for ``machine``. Raises ValueError for a machine without a table."""
     if machine not in ARCHITECTURES:
         raise ValueError(f"no table of system calls for {machine}: expected one of {', '.join(ARCHITECTURES)}")
     start: list[Instruction] = [
@@ -105,47 +93,46 @@ def program(machine: str, pid: int) -> list[Instruction]:
         (_GREATER_EQUAL, 0, 1, _X32),
         *_give(KILL),
     ]
-    return start + _tree(_spans(_rules(machine, pid)))
-
-
-_PLACEHOLDER = 0x7FFFFFFF
-
-
-@cache
-def _template(machine: str) -> tuple[bytes, int]:
-    """The filter in the kernel's layout, and where in it the process's id stands."""
-    packed = [struct.pack("<HBBI", *instruction) for instruction in program(machine, _PLACEHOLDER)]
-    (place,) = (8 * i + 4 for i, one in enumerate(packed) if one[4:] == struct.pack("<I", _PLACEHOLDER))
-    return b"".join(packed), place
+    return start + _tree(_spans(_rules(machine)))
 
 
 class _Filter(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_void_p)]  # noqa: RUF012
 
 
-def prepare() -> None:
-    """Do beforehand what every ``install`` would: build the filter, load the C library."""
-    _template(platform.machine())
-    _libc()
-
-
 @cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+def libc() -> ctypes.PyDLL:
+    """The C library, called without letting go of the interpreter's lock."""
+    return ctypes.PyDLL(None, use_errno=True)
+
+
+def _failed(what: str) -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, f"{what}: {os.strerror(number)}")
 
 
 def prctl(option: int, first: int = 0, second: int = 0) -> None:
     """Call prctl. Raises OSError."""
-    if _libc().prctl(option, ctypes.c_ulong(first), ctypes.c_ulong(second), ctypes.c_ulong(0), ctypes.c_ulong(0)):
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl({option}): {os.strerror(number)}")
+    if libc().prctl(option, *map(ctypes.c_ulong, (first, second, 0, 0))):
+        raise _failed(f"prctl({option})")
 
 
-def install() -> None:
-    """Confine the calling process, for good. Raises OSError where the kernel has no seccomp, ValueError without a table."""
-    template, place = _template(platform.machine())
-    buffer = ctypes.create_string_buffer(template, len(template))
-    struct.pack_into("<I", buffer, place, os.getpid())
-    loaded = _Filter(len(template) // 8, ctypes.addressof(buffer))
+def prepared() -> Callable[[], None]:
+    """What confines the process that calls it, for good; all that can be done beforehand is done here.
+
+    Raises ValueError for a machine without a table, OSError where no new privileges cannot be given up; what is returned
+    raises OSError where the kernel has no seccomp.
+    """
+    instructions = program(platform.machine())
+    packed = b"".join(struct.pack("<HBBI", *instruction) for instruction in instructions)
+    buffer = ctypes.create_string_buffer(packed, len(packed))
+    loaded = _Filter(len(instructions), ctypes.addressof(buffer))
+    arguments = [*map(ctypes.c_ulong, (SECCOMP_MODE_FILTER, ctypes.addressof(loaded), 0, 0))]
+    call, option = libc().prctl, ctypes.c_int(PR_SET_SECCOMP)
     prctl(PR_SET_NO_NEW_PRIVS, 1)
-    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(loaded))
+
+    def install(_keep: object = (buffer, loaded)) -> None:
+        if call(option, *arguments):
+            raise _failed("seccomp")
+
+    return install

@@ -7,23 +7,24 @@ and it has one thread. It forks when told, kills and reaps when told, and ends w
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
 import mmap
 import os
 import platform
-import resource
 import signal
 import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from trimtab.qcode.engine.sandbox import seccomp, wire
-from trimtab.qcode.engine.sandbox.confine import Confinement, confine
+from trimtab.qcode.engine.sandbox.confine import Bounds, prepare
 
 _PR_SET_CHILD_SUBREAPER = 36
 _IDLE_SECONDS = 5
@@ -38,25 +39,24 @@ class Server:
 
     control: socket.socket
     runner: Any
-    filtered: bool
+    confine: Callable[[int], None]
     page: mmap.mmap
-    address_bytes: int
+    sessions: bool
+    """Whether each process has a session of its own, to be killed with all that is in it."""
     children: dict[int, int]
 
-    def fork(self, asked: wire.Fork, channel: int) -> None:
-        """Start a process in a slot; returns in the server alone."""
-        self.page[asked.slot] = 0
-        me = os.getpid()
-        bounds = Confinement(asked.cpu_seconds, self.address_bytes + asked.memory_bytes, self.filtered, me)
-        pid = os.fork()
+    def fork(self, slot: int, channel: int) -> None:
+        """Start a process in a slot; returns in the server alone. Raises OSError."""
+        self.page[slot] = 0
+        pid = _fork()
         if pid == 0:
-            self._run(asked.slot, channel, bounds)
-        self.children[asked.slot] = pid
+            self._run(slot, channel)
+        self.children[slot] = pid
 
-    def _run(self, slot: int, channel: int, bounds: Confinement) -> None:
+    def _run(self, slot: int, channel: int) -> None:
         """In the new process: confine it, run the program, end without a look back."""
         try:
-            confine(channel, bounds)
+            self.confine(channel)
             self.page[slot] = 1
             self.page.close()
             self.runner.main()
@@ -68,9 +68,11 @@ class Server:
         """Kill and reap what runs in a slot, and all that it left behind."""
         pid = self.children.pop(slot)
         alive = not _dead(pid, _GRACE_SECONDS if closed else 0.0)
-        for kill in (os.killpg, os.kill):  # it may not have come as far as a group of its own
+        if alive:
+            os.kill(pid, signal.SIGKILL)
+        if self.sessions:
             with contextlib.suppress(ProcessLookupError):
-                kill(pid, signal.SIGKILL)
+                os.killpg(pid, signal.SIGKILL)
         _, status, usage = os.wait4(pid, 0)
         self._reap_orphans()
         cpu = usage.ru_utime + usage.ru_stime
@@ -118,10 +120,15 @@ def _strays(kept: set[int]) -> list[int]:
         return []
 
 
-def _address_bytes() -> int:
-    """The size of this process's address space."""
-    with open("/proc/self/statm") as file:  # noqa: PTH123
-        return int(file.read().split()[0]) * resource.getpagesize()
+def _fork() -> int:
+    """Fork by the C library: python's own fork runs handlers that repair locks and threads, of which there are none here.
+
+    They would cost as much again. Pseudo-random numbers are the same in each process, so that runs agree.
+    """
+    pid: int = seccomp.libc().fork()
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), f"fork: {os.strerror(ctypes.get_errno())}")
+    return pid
 
 
 def _receive(control: socket.socket, parent: int) -> tuple[bytes, list[int]]:
@@ -139,7 +146,7 @@ def _obey(server: Server, message: bytes, descriptors: list[int]) -> bytes | Non
     """Do as a message says; the reply, if any."""
     if message[:1] == wire.FORK:
         try:
-            server.fork(wire.read_fork(message), descriptors[0])
+            server.fork(message[1], descriptors[0])
         except OSError as error:
             return wire.FAILED + str(error).encode()
         finally:
@@ -165,26 +172,29 @@ def serve(server: Server, parent: int) -> None:
 
 def _filter_works() -> bool:
     """Whether a process that confines itself dies of a forbidden call. Tried, not asked for."""
-    pid = os.fork()
+    pid = _fork()
     if pid == 0:
         with contextlib.suppress(BaseException):
             signal.alarm(5)
-            seccomp.install()
+            seccomp.prepared()()
             socket.socket()
         os._exit(0)
     return os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGSYS
 
 
 def _begin(control: socket.socket, asked: dict[str, Any]) -> Server:
-    if asked["filtered"] and not _filter_works():
+    bounds = Bounds(**asked["bounds"])
+    if bounds.filtered and not _filter_works():
         raise OSError("the kernel does not let a process filter its system calls (seccomp)")
     runner = importlib.import_module(RUNNERS[asked["language"]])
     runner.warm(asked["modules"])
+    page = mmap.mmap(-1, mmap.PAGESIZE)
     seccomp.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    confine = prepare(bounds)
     gc.collect()
     gc.disable()
     gc.freeze()
-    return Server(control, runner, asked["filtered"], mmap.mmap(-1, mmap.PAGESIZE), _address_bytes(), {})
+    return Server(control, runner, confine, page, not bounds.filtered, {})
 
 
 def _quiet() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from trimtab.qcode.engine.protocol import Limits
 from trimtab.qcode.engine.sandbox import wire
-from trimtab.qcode.engine.sandbox.exits import MIB, Why
+from trimtab.qcode.engine.sandbox.exits import Why
 from trimtab.qcode.engine.sandbox.frames import Frames, TooLong, framed
 from trimtab.qcode.engine.sandbox.jobs import Job
 from trimtab.qcode.engine.sandbox.worker import Worker, WorkerDied
@@ -80,7 +80,7 @@ class Station:
 
     def start(self, slot: int, request: bytes) -> None:
         """Fork a process and send it its request."""
-        connection = self.worker.fork(slot, self.limits.cpu_seconds, self.limits.memory_mib * MIB)
+        connection = self.worker.fork(slot)
         now = time.monotonic()
         most = self.limits.result_bytes + (1 << 16)
         channel = Channel(connection, Frames(most), now, now + self.limits.wall_seconds)

@@ -62,7 +62,6 @@ LOOKED_AT: dict[str, _Numbers] = {
     "mprotect": (10, 226),
     "open": (2, None),
     "openat": (257, 56),
-    "tgkill": (234, 131),
 }
 """Judged by their arguments, see seccomp.py."""
 

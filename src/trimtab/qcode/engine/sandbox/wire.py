@@ -13,24 +13,11 @@ from dataclasses import dataclass
 MOST_BYTES = 4096
 FORK, END, CLOSED, WAITED, READY, FAILED = b"F", b"E", b"C", b"W", b"R", b"X"
 
-_FORK = struct.Struct("<cBdQ")
 _SLOT = struct.Struct("<cB")
 _ENDED = struct.Struct("<cBi??dQ")
 _WAITED = struct.Struct("<cBd")
 SLOTS = (0, 1)
 """A program's process, and that of its assertions."""
-
-
-@dataclass(frozen=True)
-class Fork:
-    """Start a process in a slot."""
-
-    slot: int
-    cpu_seconds: float
-    memory_bytes: int
-
-    def packed(self) -> bytes:
-        return _FORK.pack(FORK, self.slot, self.cpu_seconds, self.memory_bytes)
 
 
 @dataclass(frozen=True)
@@ -64,14 +51,8 @@ class Waited:
 
 
 def order(kind: bytes, slot: int) -> bytes:
-    """END, CLOSED or WAITED, to the server."""
+    """FORK, END, CLOSED or WAITED, to the server."""
     return _SLOT.pack(kind, slot)
-
-
-def read_fork(message: bytes) -> Fork:
-    """What ``Fork.packed`` wrote."""
-    _, slot, cpu_seconds, memory_bytes = _FORK.unpack(message)
-    return Fork(slot, cpu_seconds, memory_bytes)
 
 
 def read_reply(message: bytes) -> Ended | Waited:

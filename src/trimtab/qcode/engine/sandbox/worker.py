@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trimtab.qcode.engine.protocol import InfraError
+from trimtab.qcode.engine.protocol import InfraError, Limits
 from trimtab.qcode.engine.sandbox import levels, wire
 
+MIB = 1 << 20
 START_SECONDS = 120.0
 _SERVER = "from trimtab.qcode.engine.sandbox.server import main; main()"
 
@@ -23,6 +24,7 @@ class Setup:
 
     language: str
     level: str
+    limits: Limits
     modules: tuple[str, ...] = ()
     """Modules besides the usual ones that python programs may import."""
 
@@ -43,8 +45,12 @@ def _environment() -> dict[str, str]:
 def _command(setup: Setup, descriptor: int) -> list[str]:
     asked = {
         "language": setup.language,
-        "filtered": levels.filtered(setup.level),
         "modules": list(setup.modules),
+        "bounds": {
+            "cpu_seconds": setup.limits.cpu_seconds,
+            "memory_bytes": setup.limits.memory_mib * MIB,
+            "filtered": levels.filtered(setup.level),
+        },
     }
     python = [sys.executable, "-B", "-P", "-s", "-X", "utf8", "-c", _SERVER, str(descriptor), json.dumps(asked)]
     return [*levels.prefix(setup.level), *python]
@@ -95,14 +101,13 @@ class Worker:
             why = self.process.stderr.read().decode(errors="replace").strip()[-500:] or "it ended at once"
         raise levels.Unavailable(f"isolation {setup.level!r} is not to be had here: {why}")
 
-    def fork(self, slot: int, cpu_seconds: float, memory_bytes: int) -> socket.socket:
+    def fork(self, slot: int) -> socket.socket:
         """Start a process; the grader's end of its channel, which never blocks. Raises WorkerDied."""
         ours, theirs = socket.socketpair()
         with theirs:
             ours.setblocking(False)
-            asked = wire.Fork(slot, cpu_seconds, memory_bytes).packed()
             try:
-                socket.send_fds(self.control, [asked], [theirs.fileno()])
+                socket.send_fds(self.control, [wire.order(wire.FORK, slot)], [theirs.fileno()])
             except OSError as error:
                 ours.close()
                 raise WorkerDied(str(error)) from None
@@ -139,11 +144,11 @@ class Worker:
             self.process.stderr.close()
 
 
-def start(language: str, isolation: str, modules: Sequence[str]) -> tuple[Worker, Setup]:
+def start(language: str, isolation: str, limits: Limits, modules: Sequence[str] = ()) -> tuple[Worker, Setup]:
     """A worker at the best level that serves the wish, and its setup. Raises levels.Unavailable with what each lacks."""
     lacking: list[str] = []
     for level in levels.candidates(isolation):
-        setup = Setup(language, level, tuple(modules))
+        setup = Setup(language, level, limits, tuple(modules))
         try:
             return Worker(setup), setup
         except levels.Unavailable as error:
