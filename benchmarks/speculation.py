@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from trimtab.console import say
-from trimtab.speculation.evaluation import write_json
+from trimtab.records import write_json
 from trimtab.speculation.proof import Proof, measure
 
 

@@ -22,12 +22,12 @@ from trimtab import machine
 from trimtab.console import Table, progress_bar, say
 from trimtab.policies.held import Adaptive
 from trimtab.policies.networks import perceptron
+from trimtab.records import bar, write_json
 from trimtab.runs import Run
 from trimtab.speculation import oracle
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.generation import Controller
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.evaluation import bar, prepared_of, recipe_of, write_json
 from trimtab.speculation.flat_replay import FlatReplay, fixed, flatten, roll
 from trimtab.speculation.full_information import FullInformation
 from trimtab.speculation.holding import HOLDS, Charges, HoldingTask, refitted
@@ -36,6 +36,7 @@ from trimtab.speculation.recipe import RECIPES
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
 from trimtab.speculation.stages import load_pair, prepare, prompts_of
+from trimtab.speculation.trained import prepared_of, recipe_of
 from trimtab.speculation.tree_policy import TreePolicy
 from trimtab.statistics import Interval, paired_ratio
 
@@ -283,21 +284,27 @@ def tables_of(command: Holding) -> tuple[ReplayTable, ReplayTable, CostModel, Tr
     """Training and held-out tables over the trees that both have, costs, and a policy for its features."""
     folder = command.run_directory
     if folder is None:
-        recipe = RECIPES["train"]["default"]
+        recipe = replace(RECIPES["train"]["default"], learner="full-information")
         with Run.begin(recipe.out, recipe) as run:
             prepare(recipe, run)
             folder = run.path
     prepared = prepared_of(folder)
+    policy = prepared.policy
+    if not isinstance(policy, TreePolicy):
+        raise ValueError(
+            f"{folder} holds {policy}: expected a policy that chooses a tree, which can be held; "
+            "give a run of trimtab speculation train --learner full-information"
+        )
     if command.held_out is None:
         recipe = recipe_of(folder)
         say("building the table of held-out prompts")
-        pair, position = load_pair(recipe.pair, recipe.table_dtype), prepared.policy.position
+        pair, position = load_pair(recipe.pair, recipe.table_dtype), policy.position
         held_out = build(pair, prompts_of("held_out", None), prepared.table.actions, command.max_new_tokens, position)
     else:
         held_out = ReplayTable.load(command.held_out)
     common = [action for action in prepared.table.actions if action in held_out.actions]
     menu = oracle.prune(prepared.table.subset(common), prepared.costs, command.menu_size)
-    return prepared.table.subset(menu), held_out.subset(menu), prepared.costs, prepared.policy
+    return prepared.table.subset(menu), held_out.subset(menu), prepared.costs, policy
 
 
 def _charges(command: Holding, known: TreePolicy, table: ReplayTable, replay: FlatReplay) -> Charges:

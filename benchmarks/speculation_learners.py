@@ -26,6 +26,7 @@ import tyro
 from trimtab import machine
 from trimtab.console import Table, progress_bar, say
 from trimtab.policies.sb3 import PPOSettings, train_ppo
+from trimtab.records import bar, write_json
 from trimtab.runs import Run
 from trimtab.speculation import greedy, oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
@@ -34,7 +35,6 @@ from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.generation import Round, RoundState, Seconds
 from trimtab.speculation.engine.tree import Pool
 from trimtab.speculation.environment import ReplayVecEnv
-from trimtab.speculation.evaluation import bar, prepared_of, recipe_of, write_json
 from trimtab.speculation.flat_replay import flatten
 from trimtab.speculation.learners import LEARNERS
 from trimtab.speculation.learning import LearningSettings, learn
@@ -50,6 +50,7 @@ from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
 from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
 from trimtab.speculation.state_tables import narrow
+from trimtab.speculation.trained import prepared_of, recipe_of
 from trimtab.speculation.tree_policy import TreePolicy, Widths
 from trimtab.statistics import RESAMPLES, Interval
 

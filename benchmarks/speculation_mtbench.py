@@ -17,10 +17,12 @@ from typing import Annotated, Any
 import tyro
 
 from trimtab.console import Table, say
-from trimtab.speculation.evaluation import Evaluation, as_json, evaluate, prepared_of, recipe_of, write_json
+from trimtab.records import write_json
+from trimtab.speculation.evaluation import Evaluation, as_json, evaluate
 from trimtab.speculation.mtbench import LeftOut, category_rows, deepest, fitting, model_prefix, write_answers
 from trimtab.speculation.recipe import Pair
 from trimtab.speculation.stages import load_pair, prompts_of
+from trimtab.speculation.trained import prepared_of, recipe_of
 
 UNSEEN = (
     "The embedded pair never saw such text, in the training of target, head or policy: nothing here is about the quality "

@@ -23,12 +23,12 @@ from trimtab import machine
 from trimtab.console import Table, say
 from trimtab.policies.mlp import MLP
 from trimtab.policies.networks import perceptron
+from trimtab.records import bar, write_json
 from trimtab.speculation import greedy, oracle
 from trimtab.speculation.chances import Chances, always, collected_by_replay, mixture, of_rule, played, uniform
 from trimtab.speculation.context import HISTORY_NAMES, FeatureSet
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.environment import Objective
-from trimtab.speculation.evaluation import bar, write_json
 from trimtab.speculation.flat_replay import FlatReplay, fixed, flatten, rate, roll
 from trimtab.speculation.full_information import FullInformation, warm_start
 from trimtab.speculation.inference import softmax

@@ -12,7 +12,7 @@ from typing import Annotated
 import tyro
 
 from trimtab.runs import Run
-from trimtab.speculation.evaluation import evaluate_run
+from trimtab.speculation.evaluate_verb import evaluate_run
 from trimtab.speculation.recipe import RECIPES, Evaluate
 from trimtab.speculation.stages import prepare
 

@@ -14,13 +14,14 @@ import tyro
 
 from trimtab import machine
 from trimtab.console import Table, say
+from trimtab.records import bar, write_json
 from trimtab.speculation import oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
 from trimtab.speculation.calibration import calibrate
-from trimtab.speculation.evaluation import bar, prepared_of, recipe_of, write_json
 from trimtab.speculation.race import Entry, by_engine, race, turns
 from trimtab.speculation.replay_builder import build
 from trimtab.speculation.stages import load_pair, prompts_of
+from trimtab.speculation.trained import prepared_of, recipe_of
 
 BOUND = 0.10
 

@@ -14,8 +14,8 @@ import tyro
 
 from trimtab import machine
 from trimtab.console import Table, progress
+from trimtab.records import bar, write_json
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
-from trimtab.speculation.evaluation import bar, write_json
 from trimtab.speculation.race import turns
 from trimtab.speculation.recipe import Pair
 from trimtab.speculation.stages import load_pair, prompts_of

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from tests.speculation import tiny
 
+from speculation import tiny
+from speculation.naive_replay import accepted_by, true_path
 from trimtab.speculation.batch_drafting import BatchDrafter, needed_totals, true_paths
-from trimtab.speculation.replay import accepted_by, true_path
 
 DEPTH = 4
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -122,3 +124,16 @@ def test_calibration_says_when_the_time_was_too_short(trained: Speculator) -> No
         calibrate(trained, menu(range(2, 60), (1, 7), (2, 10)), [[100] * 9], budget_seconds=0.01)
     with pytest.raises(ValueError, match="0 prompts"):
         calibrate(trained, MENU, [])
+
+
+def test_a_calibration_whose_time_gave_too_little_goes_on_for_a_while(
+    trained: Speculator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a machine is busy, a few decodes more are cheaper than an error."""
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: 0.03 * next(ticks))  # three decodes are over the budget
+    monkeypatch.setattr("trimtab.speculation.calibration.time", clock)
+    shapes, shares = [TreeShape(4, 2, 2), TreeShape(8, 3, 2)], list[float]()
+    model = calibrate(trained, shapes, [[100] * 9], budget_seconds=0.1, progress=shares.append)
+    assert int(model.measured_on["rounds"]) >= 10
+    assert max(shares) <= 1.0

@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+from speculation.naive_replay import accepted_by, true_path
 from trimtab.speculation.actions import TreeShape, menu
 from trimtab.speculation.engine.generation import RoundState
 from trimtab.speculation.engine.head import EagleHead
@@ -19,7 +20,7 @@ from trimtab.speculation.engine.head_config import HeadConfig
 from trimtab.speculation.engine.head_files import load_head, save_head
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.engine.tree import Pool, best, cut
-from trimtab.speculation.replay import PromptReplay, ReplayTable, accepted_by, joined, true_path
+from trimtab.speculation.replay import PromptReplay, ReplayTable, joined
 from trimtab.speculation.replay_builder import build
 
 MENU = menu((2, 4, 8, 16, 33, 60), (1, 2, 4, 7), (1, 2, 4, 10))

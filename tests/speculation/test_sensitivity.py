@@ -7,8 +7,8 @@ import torch
 from tests.speculation import tiny
 
 from trimtab.speculation.actions import TreeShape
+from trimtab.speculation.contest import POLICY, STATIC, Contender
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.evaluation import POLICY, STATIC, Contender
 from trimtab.speculation.race import Turn
 from trimtab.speculation.sensitivity import decoded, table_of, verdicts
 

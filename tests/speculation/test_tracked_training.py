@@ -10,8 +10,9 @@ import yaml
 
 from trimtab.cli import run as trimtab
 from trimtab.runs import Run
-from trimtab.speculation.evaluation import begin, recipe_of
 from trimtab.speculation.recipe import Train
+from trimtab.speculation.train_verb import begin
+from trimtab.speculation.trained import recipe_of
 
 
 def tracked_by_tensorboard(run: Run) -> bool:

@@ -20,15 +20,16 @@ from transformers import StaticCache
 
 from trimtab import machine
 from trimtab.console import Table, progress_bar, say
+from trimtab.records import bar, write_json
 from trimtab.runs import Run
 from trimtab.speculation import fidelity, oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
 from trimtab.speculation.engine.compiled import compiling
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.evaluation import bar, prepared_of, write_json
 from trimtab.speculation.race import Decoder, Entry, Turn, Written, by_engine, by_transformers, race, turns
 from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
 from trimtab.speculation.tasks import own_prompts
+from trimtab.speculation.trained import prepared_of
 
 if TYPE_CHECKING:
     from trimtab.speculation.recipe import Bench

@@ -26,6 +26,7 @@ _PLAIN_TOKENS = 24
 _PLAIN_EVERY = 4
 _FEWEST_ROUNDS_PER_SIZE = 5
 _FEWEST_DECODES = 6
+_PATIENCE = 4
 
 
 @dataclass
@@ -98,9 +99,12 @@ def calibrate(
 ) -> CostModel:
     """Decode ``prompts`` with the trees of ``actions`` for about ``budget_seconds``, and fit what the rounds took.
 
+    Where that gives fewer than six decodes, or fewer than five rounds with some size of the menu, it goes on for up to
+    four times as long.
+
     ``contexts``: so many tokens of other prompts are put before a prompt (0: none), so that costs are known over a
     range of lengths. ``progress`` receives the fraction of the time that is over. Raises ValueError where menu or
-    prompts are empty, or where the time did not suffice for six decodes and a few rounds with every size of the menu.
+    prompts are empty, or where four times the budget did not suffice either.
     """
     if not actions or not prompts:
         raise ValueError(f"calibration needs trees and prompts: got {len(actions)} trees and {len(prompts)} prompts")
@@ -109,9 +113,11 @@ def calibrate(
     before = [token for prompt in ids for token in prompt]
     started = time.perf_counter()
     number = 0
-    while (spent := time.perf_counter() - started) < budget_seconds:
+    while (spent := time.perf_counter() - started) < budget_seconds or (
+        _too_few(log, deck, number) and spent < _PATIENCE * budget_seconds
+    ):
         if progress:
-            progress(spent / budget_seconds)
+            progress(min(1.0, spent / budget_seconds))
         prompt = ids[int(draw.integers(len(ids)))]
         room = speculator.context_tokens - len(prompt) - _NEW_TOKENS
         extra = max(0, min(int(contexts[number % len(contexts)]), room))
@@ -119,14 +125,19 @@ def calibrate(
         prompt = before[start : start + extra] + prompt
         _decode(speculator, prompt, deck, log, plain=number % _PLAIN_EVERY == 0)
         number += 1
-    fewest = log.fewest_rounds(deck.actions)
-    if fewest < _FEWEST_ROUNDS_PER_SIZE or number < _FEWEST_DECODES:
+    if _too_few(log, deck, number):
         raise ValueError(
-            f"{budget_seconds:g} s gave {number} decodes and {fewest} rounds with the rarest size of {len(deck.actions)} "
+            f"{_PATIENCE * budget_seconds:g} s ({_PATIENCE} times the budget) gave {number} decodes and "
+            f"{log.fewest_rounds(deck.actions)} rounds with the rarest size of {len(deck.actions)} "
             f"trees (expected at least {_FEWEST_DECODES} and {_FEWEST_ROUNDS_PER_SIZE}): raise budget_seconds, or "
             "calibrate over fewer trees"
         )
     return log.model(_measured_on(speculator, len(log.rows)))
+
+
+def _too_few(log: _Log, deck: _Deck, decodes: int) -> bool:
+    """Whether there is less to fit costs to than a fit needs."""
+    return decodes < _FEWEST_DECODES or log.fewest_rounds(deck.actions) < _FEWEST_ROUNDS_PER_SIZE
 
 
 def _decode(speculator: Speculator, prompt: list[int], deck: _Deck, log: _Log, *, plain: bool) -> None:

@@ -17,12 +17,12 @@ import yaml
 
 from trimtab import machine
 from trimtab.console import Table, progress_bar, say
+from trimtab.records import bar, write_json
 from trimtab.runs import Run
 from trimtab.speculation import level_stage, oracle
 from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
 from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.evaluation import bar, write_json
 from trimtab.speculation.inference import Inference
 from trimtab.speculation.learners import DQN, PPO
 from trimtab.speculation.learning import LearningSettings, learn, mode_of, split

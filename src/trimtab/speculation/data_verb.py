@@ -108,6 +108,6 @@ def judge(command: Judge) -> None:
         _row(table, f"static {tree}", off.estimate(always(column, len(log.actions))))
     table.print()
     if command.json:
-        from trimtab.speculation.evaluation import write_json
+        from trimtab.records import write_json
 
         write_json(command.json, {"rows": table.plain_rows()})

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from trimtab.console import duration, say
+from trimtab.records import write_json
 from trimtab.runs import Run
 from trimtab.speculation.actions import EAGLE_DEFAULT
 from trimtab.speculation.answering import LEGEND, show
-from trimtab.speculation.evaluation import as_json, evaluate, write_json
+from trimtab.speculation.evaluation import as_json, evaluate
 from trimtab.speculation.report import write_report
 from trimtab.speculation.stages import load_pair, prepare, prompts_of
 

@@ -8,45 +8,37 @@ tree.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.console import Table, progress_bar, say
-from trimtab.parallel import ALONE, Workers, quietly, workers
-from trimtab.runs import Run
-from trimtab.speculation import fidelity, greedy, oracle
-from trimtab.speculation.actions import EAGLE_DEFAULT, TreeShape
+from trimtab.parallel import ALONE, Workers
+from trimtab.records import bar
+from trimtab.speculation import fidelity, oracle
+from trimtab.speculation.actions import TreeShape
+from trimtab.speculation.contest import POLICY, STATIC, Contest, contest
 from trimtab.speculation.context import PositionFeatures
 from trimtab.speculation.costs import CostModel
-from trimtab.speculation.engine.generation import Controller
-from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.gathering import gather_race, gather_turns
 from trimtab.speculation.learning import replayed
 from trimtab.speculation.level_builder import build as build_levels
-from trimtab.speculation.level_fixed import Fixed, best_sharpened
 from trimtab.speculation.level_replay import FlatLevels, flatten
 from trimtab.speculation.level_replay import oracle as level_oracle
-from trimtab.speculation.levels import LevelTable
-from trimtab.speculation.race import Decoder, Entry, Turn, by_engine, race, speed_ratio, turns
+from trimtab.speculation.race import Entry, Turn, by_engine, race, speed_ratio, turns
 from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.replay_builder import build
-from trimtab.speculation.saved import SavedPolicy, load_policy
-from trimtab.speculation.stages import Prepared, assist, load_pair, prepare, prompts_of
+from trimtab.speculation.stages import Prepared, load_pair
 from trimtab.speculation.tasks import PromptTask
 from trimtab.speculation.tree_policy import TreePolicy
 from trimtab.statistics import Interval, verdict
-from trimtab.trackers import TrackSettings
 
 if TYPE_CHECKING:
-    from trimtab.speculation.recipe import Evaluate, Pair, Train
+    from trimtab.speculation.recipe import Pair
 
 OVERHEAD_BOUND = 0.02
 COLUMNS = (
@@ -61,52 +53,6 @@ COLUMNS = (
     "identical_text_float32",
     "note",
 )
-
-
-STATIC, SHARPENED, POLICY = "eagle-best-static", "best-static-sharpened", "eagle-policy"
-
-
-@dataclass(frozen=True)
-class Contender:
-    """One way to decode: a static tree, or a controller."""
-
-    note: str
-    shape: TreeShape | None = None
-    policy: Controller | None = None
-
-    def decoder(self, speculator: Speculator, max_new_tokens: int) -> Decoder:
-        return by_engine(speculator, max_new_tokens, shape=self.shape, policy=self.policy)
-
-
-@dataclass(frozen=True)
-class Contest:
-    """What is compared: the static choices and the two controllers, made on the training split."""
-
-    best_static: TreeShape
-    rule: greedy.GreedyPolicy
-    policy: SavedPolicy
-    sharpened: Fixed | None = None
-
-    def contenders(self) -> dict[str, Contender]:
-        """The decoded rows in their order."""
-        rule = self.rule.controller(PositionFeatures())
-        rows = {
-            "eagle-default": Contender(str(EAGLE_DEFAULT), shape=EAGLE_DEFAULT),
-            STATIC: Contender(f"{self.best_static}, best on the training prompts", shape=self.best_static),
-        }
-        if self.sharpened is not None:
-            rows[SHARPENED] = Contender(str(self.sharpened), policy=self.sharpened)
-        rows["cost-model-greedy"] = Contender("closed form, from root confidence", policy=rule)
-        return rows | {POLICY: Contender(str(self.policy), policy=self.policy)}
-
-
-def contest(prepared: Prepared) -> Contest:
-    """The contenders that the training split determines."""
-    priced = oracle.price(prepared.table, prepared.costs)
-    best = prepared.table.actions[oracle.best_static(priced)]
-    rule = greedy.fit(prepared.table.subset(oracle.prune(prepared.table, prepared.costs, 12)), prepared.costs)
-    sharpened = best_sharpened(prepared.levels, prepared.costs) if prepared.levels else None
-    return Contest(best, rule, prepared.policy, sharpened)
 
 
 @dataclass(frozen=True)
@@ -221,12 +167,6 @@ class Evaluation:
             f"{self.bounds.clairvoyant / self.bounds.best_static:.2f}x; in replay the policy reaches "
             f"{self.replayed_policy / self.bounds.best_static:.3f}x."
         )
-
-
-def bar(name: str, value: float, bound: float, *, above: bool, equal: bool = False) -> dict[str, Any]:
-    """One bar: whether ``value`` is above (or below) ``bound``; ``equal`` lets it lie on it."""
-    holds = (value > bound or (equal and value == bound)) if above else value <= bound
-    return {"name": name, "value": value, "bound": bound, "holds": bool(holds)}
 
 
 def _identical(
@@ -346,119 +286,6 @@ def evaluate(
     )
 
 
-# -- commands ----------------------------------------------------------------------------------------------------------
-
-
-def begin(recipe: Train) -> Run:
-    """A new run, or the one to go on with: by its own recipe where nothing else is asked for than to resume."""
-    from trimtab.speculation.recipe import Train
-
-    settings = replace(recipe, resume=None)
-    if recipe.resume is None:
-        return Run.begin(recipe.out, settings, track=settings.track, tracking=settings.tracking)
-    own, usual = recipe_of(recipe.resume), Train()
-    otherwise = (settings.track, settings.tracking) != (usual.track, usual.tracking)
-    track, tracking = (settings.track, settings.tracking) if otherwise else (own.track, own.tracking)
-    asked, usual = (replace(one, track=own.track, tracking=own.tracking) for one in (settings, usual))
-    return Run.resume(recipe.resume, None if asked == usual else asked, track=track, tracking=tracking)
-
-
-def train(recipe: Train) -> None:
-    """``trimtab speculation train``; of several processes the main one has the run, the others help with its tables."""
-    team = workers()
-    if not team.main:
-        path: Path = team.from_main(recipe.out)
-        with quietly(team):
-            assist(recipe_of(path), path, team)
-        return
-    with begin(recipe) as run:
-        team.from_main(run.path)
-        prepared = prepare(recipe_of(run.path), run, team)
-        say(f"the policy is in {run.path / 'policy'}; judge it by: trimtab speculation evaluate --run {run.path}")
-    best = oracle.price(prepared.table, prepared.costs)
-    bounds = oracle.bounds(best)
-    table = Table("training prompts, replayed", ("name", "tokens_per_second"), note="simulated from measured costs")
-    table.add("best-static", bounds.best_static)
-    table.add("oracle", bounds.oracle)
-    table.print()
-
-
-def recipe_of(run_directory: Path) -> Train:
-    """The recipe that a training run (or a demo) was begun with. Raises FileNotFoundError or ValueError."""
-    from trimtab.speculation.recipe import Pair, Train
-
-    path = run_directory / "recipe.yaml"
-    if not path.is_file():
-        raise FileNotFoundError(f"{run_directory} is no run: expected a directory made by trimtab speculation train")
-    raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    raw = raw.get("train", raw)  # a demo's run holds its training recipe
-    if raw.pop("class") != "Train":
-        raise ValueError(f"{path} is no recipe of a training run: expected one of trimtab speculation train")
-    pair = {name: value for name, value in raw.pop("pair").items() if name != "class"}
-    tracking = {name: value for name, value in raw.pop("tracking", {}).items() if name != "class"}
-    paths: dict[str, Any] = {"out": Path(raw["out"]), "from_data": tuple(map(Path, raw.get("from_data", ())))}
-    settings = {name: _tuples(value) for name, value in raw.items()} | paths
-    return Train(**settings, tracking=TrackSettings(**tracking), pair=Pair(**pair))
-
-
-def _tuples(value: Any) -> Any:
-    """Lists, as YAML has them, as the tuples that they were."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def prepared_of(run_directory: Path, speculator: Speculator | None = None) -> Prepared:
-    """What a finished training run left. Raises FileNotFoundError naming what is missing."""
-    parts = {name: run_directory / name for name in ("costs.json", "replay.npz", "policy")}
-    missing = [str(path) for path in parts.values() if not path.exists()]
-    if missing:
-        raise FileNotFoundError(
-            f"{', '.join(missing)} not found: expected a finished run of trimtab speculation train "
-            "(go on with a stopped one by --resume)"
-        )
-    return Prepared(
-        CostModel.load(parts["costs.json"]),
-        ReplayTable.load(parts["replay.npz"]),
-        load_policy(parts["policy"], speculator),
-        [LevelTable.load(path) for path in sorted(run_directory.glob("levels-*.npz"))],
-    )
-
-
-def evaluate_run(command: Evaluate) -> None:
-    """``trimtab speculation evaluate``."""
-    from trimtab.speculation.mtbench import model_prefix, write_answers
-    from trimtab.speculation.report import write_report
-
-    recipe = recipe_of(command.run_directory)
-    prepared = prepared_of(command.run_directory)
-    tasks = prompts_of(command.prompts, command.prompt_count)
-    team = workers()
-    with quietly(team), team.meeting(command.run_directory) as folder:
-        made = evaluate(
-            recipe.pair,
-            prepared,
-            tasks,
-            max_new_tokens=command.max_new_tokens,
-            table_dtype=recipe.table_dtype,
-            repeats=command.repeats,
-            float32_texts=command.float32_texts,
-            team=team,
-            folder=folder,
-        )
-    if not team.main:
-        return
-    made.table_of_rows().print()
-    say(*made.notes())
-    result = as_json(made)
-    write_json(command.run_directory / "evaluation.json", result)
-    if command.json:
-        write_json(command.json, result)
-    if command.answers:
-        paths = write_answers(command.answers, made.entries, made.turns, model_prefix(recipe.pair.target))
-        say(f"answers are in {', '.join(map(str, paths))}")
-    page = write_report(command.run_directory, made)
-    say(f"the report is in {page}")
-
-
 def as_json(made: Evaluation) -> dict[str, Any]:
     """Rows, bars and circumstances."""
     return {
@@ -472,16 +299,3 @@ def as_json(made: Evaluation) -> dict[str, Any]:
         "versions": machine.versions(),
         "date": machine.today(),
     }
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=1, default=_number) + "\n"
-    replace_file(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is not JSON")

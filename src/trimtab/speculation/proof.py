@@ -16,23 +16,14 @@ import numpy as np
 
 from trimtab import machine
 from trimtab.console import Table, progress_bar, say
+from trimtab.records import bar
 from trimtab.runs import Run
 from trimtab.speculation import fidelity, oracle
 from trimtab.speculation.actions import TreeShape, named_menu
+from trimtab.speculation.contest import POLICY, SHARPENED, STATIC, Contender, Contest, contest
 from trimtab.speculation.context import HISTORY_NAMES, FeatureSet, PositionFeatures
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.environment import Objective, ReplayVecEnv
-from trimtab.speculation.evaluation import (
-    POLICY,
-    SHARPENED,
-    STATIC,
-    Contender,
-    Contest,
-    bar,
-    contest,
-    prepared_of,
-    recipe_of,
-)
 from trimtab.speculation.flat_replay import flatten as flatten_trees
 from trimtab.speculation.level_builder import build as build_levels
 from trimtab.speculation.level_learning import LevelLearning, learn_levels
@@ -43,6 +34,7 @@ from trimtab.speculation.race import Entry, Turn, by_transformers, race, turns
 from trimtab.speculation.replay_builder import build
 from trimtab.speculation.stages import Prepared, load_pair, prepare, prompts_of
 from trimtab.speculation.tasks import PromptTask
+from trimtab.speculation.trained import prepared_of, recipe_of
 from trimtab.speculation.tree_policy import Widths
 from trimtab.statistics import Interval, crossed_ratio, paired_ratio
 

@@ -171,7 +171,7 @@ class Train:
 
             train_from_data(self)
             return
-        from trimtab.speculation.evaluation import train
+        from trimtab.speculation.train_verb import train
 
         train(self)
 
@@ -198,7 +198,7 @@ class Evaluate:
     """Also write rows and bars here."""
 
     def run(self) -> None:
-        from trimtab.speculation.evaluation import evaluate_run
+        from trimtab.speculation.evaluate_verb import evaluate_run
 
         evaluate_run(self)
 

@@ -15,18 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab import machine
 from trimtab.console import Table, progress_bar, say
+from trimtab.records import write_json
+from trimtab.speculation.contest import POLICY, STATIC, Contender, contest
 from trimtab.speculation.engine.speculator import Speculator
-from trimtab.speculation.evaluation import (
-    POLICY,
-    STATIC,
-    Contender,
-    contest,
-    prepared_of,
-    recipe_of,
-    write_json,
-)
 from trimtab.speculation.race import Decoder, Entry, Turn, Written, race, speed_ratio, turns
 from trimtab.speculation.stages import load_pair, prompts_of
+from trimtab.speculation.trained import prepared_of, recipe_of
 from trimtab.statistics import verdict
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from trimtab import machine
 from trimtab.console import Table, say
+from trimtab.records import write_json
 from trimtab.speculation import learning, level_learning, level_replay, oracle
 from trimtab.speculation.costs import CostModel
-from trimtab.speculation.evaluation import prepared_of, recipe_of, write_json
 from trimtab.speculation.learning import LearningSettings, learn, replayed
 from trimtab.speculation.level_learning import LevelLearning, learn_levels
 from trimtab.speculation.level_policy import LevelPolicy
@@ -36,6 +36,7 @@ from trimtab.speculation.replay import ReplayTable
 from trimtab.speculation.stages import Prepared, learning_of
 from trimtab.speculation.state_tables import narrow
 from trimtab.speculation.states import Features
+from trimtab.speculation.trained import prepared_of, recipe_of
 from trimtab.speculation.tree_policy import TreePolicy
 from trimtab.statistics import Interval, paired_ratio
 

@@ -306,15 +306,21 @@ def _nested(flat: Q, shape: list[int]) -> Q:
     return Vec(0, [_nested(pick(flat, np.arange(i * size, (i + 1) * size)), shape[1:]) for i in range(shape[0])])
 
 
+def _named(x: Q) -> list[str]:
+    if type(x) is str:
+        return [x]
+    if type(x) is Vec and x.t == SYM:
+        return x.a.tolist()
+    raise QError("type")
+
+
 def _take_keys(x: Q, y: Q) -> Q:
     if type(y) is Table:
-        if type(x) is not str and not (type(x) is Vec and x.t == SYM):
-            raise QError("type")
-        names = [x] if type(x) is str else x.a.tolist()
+        names = _named(x)
         for name in names:
             if name not in y.names:
                 raise QError(name)
-        return Table(list(names), [y.col(n) for n in names])
+        return Table(names, [y.col(n) for n in names])
     if keyed(y):
         if type(x) is not Table:
             raise QError("type")
