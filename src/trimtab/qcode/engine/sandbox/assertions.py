@@ -30,9 +30,11 @@ def _raised(failure: answers.Failure) -> Exception:
     found = getattr(builtins, failure.kind, None)
     plain = isinstance(found, type) and issubclass(found, Exception) and found is not AssertionError
     try:
-        return found(failure.detail) if plain and found is not None else ProgramError(failure.detail)
+        if plain and found is not None:
+            return found(failure.detail.removeprefix(f"{failure.kind}: "))
     except TypeError:  # UnicodeDecodeError and its kin want more arguments
-        return ProgramError(failure.detail)
+        pass
+    return ProgramError(failure.detail)
 
 
 def stand_in(*arguments: Any, **named: Any) -> Any:

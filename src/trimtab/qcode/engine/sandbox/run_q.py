@@ -13,11 +13,13 @@ from trimtab.qcode.engine.protocol import Status
 from trimtab.qcode.engine.sandbox import answers, qvalues
 from trimtab.qcode.engine.sandbox.confine import CHANNEL
 from trimtab.qcode.engine.sandbox.frames import receive, send
-from trimtab.qcode.q.errors import LimitError, Limits, QError, Unsupported
+from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
 LIMITS = Limits(steps=1 << 62, memory_bytes=1 << 40, depth=1000)
 """The process has limits of its own, of which the grader can tell one from the other."""
+DENIED = ("file", "handle", "connection", "system command", "process", "exit", "environment", "getenv", "setenv")
+"""What the interpreter refuses for safety, by words of its messages; the rest that it refuses it does not have yet."""
 _SESSIONS: list[Session] = []
 _ROUNDS = 30
 """So often is the sample run that python's specialised instructions are in place: later processes need not write them."""
@@ -47,7 +49,8 @@ def warm(extra: list[str]) -> None:
 def failure(error: Exception, load: bool = False) -> bytes:
     """The answer for an error of q, or a gap of the interpreter."""
     if isinstance(error, Unsupported):
-        return answers.failed(Status.UNSUPPORTED, str(error), load=load)
+        denied = any(mark in str(error) for mark in DENIED) and not isinstance(error, Defect)
+        return answers.failed(Status.FORBIDDEN if denied else Status.UNSUPPORTED, str(error), load=load)
     if isinstance(error, MemoryError) or (isinstance(error, LimitError) and error.text == "wsfull"):
         return answers.failed(Status.MEMORY, "'wsfull", load=load)
     return answers.failed(Status.ERROR, f"'{error}", load=load)
