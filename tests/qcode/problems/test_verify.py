@@ -12,8 +12,8 @@ import pytest
 from trimtab.cli import run
 from trimtab.qcode.engine.engines import engine
 from trimtab.qcode.engine.protocol import CallTest, Executor, Limits, Status, TextTest
-from trimtab.qcode.problems import mutants, verify
 from trimtab.qcode.problems import format as layout
+from trimtab.qcode.problems import mutants, verify
 from trimtab.qcode.problems.format import Problem
 
 GOOD = Problem(

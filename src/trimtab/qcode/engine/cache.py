@@ -54,7 +54,9 @@ def _typed(value: Any) -> Any:
     return value
 
 
-def key(engine: str, level: str, limits: Limits, program: Program, tests: Sequence[Test], more: Iterable[str] = ()) -> str:
+def key(
+    engine: str, level: str, limits: Limits, program: Program, tests: Sequence[Test], more: Iterable[str] = ()
+) -> str:
     """The digest of everything that a verdict depends on."""
     asked = [[type(test).__name__, {name: _typed(item) for name, item in vars(test).items()}] for test in tests]
     about = [engine, engine_digest(program.language), level, asdict(limits), sorted(more), asdict(program), asked]
@@ -83,9 +85,13 @@ class VerdictCache:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 with closing(self._open()) as database, database:
-                    database.execute("CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, verdict TEXT NOT NULL)")
+                    database.execute(
+                        "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, verdict TEXT NOT NULL)"
+                    )
             except sqlite3.DatabaseError as error:
-                raise ValueError(f"{path}: no cache of verdicts ({error}); expected a new file, or one made here") from None
+                raise ValueError(
+                    f"{path}: no cache of verdicts ({error}); expected a new file, or one made here"
+                ) from None
 
     def _open(self) -> sqlite3.Connection:
         assert self.path is not None

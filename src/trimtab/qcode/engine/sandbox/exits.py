@@ -27,7 +27,7 @@ class Why(Enum):
 
 
 def _crash(ended: Ended, number: int, limits: Limits) -> Failure:
-    name = signal.Signals(number).name if number in iter(signal.Signals) else f"signal {number}"
+    name = signal.strsignal(number) or f"signal {number}"
     if ended.peak_bytes >= _FULL * limits.memory_mib * MIB:
         return Failure(Status.MEMORY, f"more than {limits.memory_mib} MiB ({name})")
     return Failure(Status.ERROR, f"crashed ({name})")

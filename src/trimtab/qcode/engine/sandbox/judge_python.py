@@ -74,5 +74,3 @@ def jobs(setting: Setting, program: Program, tests: Sequence[Test]) -> list[tupl
     if assertions:
         found.append((list(assertions), _assertion_job(setting, program, list(assertions.values()))))
     return found
-
-

@@ -122,9 +122,7 @@ class Pool:
                 _finish(ticket, again, done)
         station.look_at_the_clock(time.monotonic())
 
-    def _guarded(
-        self, place: int, again: deque[Ticket], done: dict[int, Job], work: Callable[[Station], None]
-    ) -> None:
+    def _guarded(self, place: int, again: deque[Ticket], done: dict[int, Job], work: Callable[[Station], None]) -> None:
         """Do some work at a station; replace its worker and repeat its jobs where the sandbox fails."""
         station = self._stations[place]
         try:

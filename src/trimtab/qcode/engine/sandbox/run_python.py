@@ -116,13 +116,7 @@ def main() -> None:
     _MODES[request["mode"]](function, request)
 
 
-WARM = """abc array ast base64 binascii bisect builtins calendar cmath codecs collections collections.abc contextlib copy
-ctypes dataclasses datetime decimal difflib enum errno fractions functools gc graphlib hashlib heapq html inspect io itertools
-json keyword linecache math numbers operator os pprint queue random re reprlib secrets string struct statistics sys textwrap
-threading time timeit traceback types typing typing_extensions unicodedata urllib.parse uuid warnings weakref zlib zoneinfo
-asyncio concurrent.futures csv email fnmatch glob locale logging pathlib shutil signal socket subprocess tempfile
-unittest.mock encodings.idna encodings.latin_1 encodings.ascii encodings.utf_16 _strptime sre_parse
-trimtab.qcode.engine.sandbox.assertions""".split()
+WARM = ["abc", "array", "ast", "base64", "binascii", "bisect", "builtins", "calendar", "cmath", "codecs", "collections", "collections.abc", "contextlib", "copy", "ctypes", "dataclasses", "datetime", "decimal", "difflib", "enum", "errno", "fractions", "functools", "gc", "graphlib", "hashlib", "heapq", "html", "inspect", "io", "itertools", "json", "keyword", "linecache", "math", "numbers", "operator", "os", "pprint", "queue", "random", "re", "reprlib", "secrets", "string", "struct", "statistics", "sys", "textwrap", "threading", "time", "timeit", "traceback", "types", "typing", "typing_extensions", "unicodedata", "urllib.parse", "uuid", "warnings", "weakref", "zlib", "zoneinfo", "asyncio", "concurrent.futures", "csv", "email", "fnmatch", "glob", "locale", "logging", "pathlib", "shutil", "signal", "socket", "subprocess", "tempfile", "unittest.mock", "encodings.idna", "encodings.latin_1", "encodings.ascii", "encodings.utf_16", "_strptime", "sre_parse", "trimtab.qcode.engine.sandbox.assertions"]
 """Modules that programs may import: those that are loaded before isolation, since no file is read after it."""
 
 

@@ -27,9 +27,9 @@ _SAMPLE = (
     "f:{[x] a:sum 2*x; $[a>3;a;neg a]}",
     "t:([]a:1 2 3;b:`x`y`z)",
     "g:{x+y}/[0;1 2 3]; h:{[x;y] if[x>y;:x-y]; y}; i:0; while[i<3;i+:1]",
-    "d:`a`b!1 2; r:select sum a by b from t; s:string 1.5; u:\"a\" vs \"bab\"; k:asc 3 1 2; v:@[{'x};`e;::]",
+    'd:`a`b!1 2; r:select sum a by b from t; s:string 1.5; u:"a" vs "bab"; k:asc 3 1 2; v:@[{\'x};`e;::]',
     "m:count each (1 2;3 4 5); w:where 0=til[10] mod 2; y:1 2 3; e:y except 2; l:first reverse y; n:raze (1 2;enlist 3)",
-    "(f 1 2;1 2f;`a;\"x\";\"text\";1.5;0b;([]a:1 2);`a`b!1 2;2020.01.01;til 5;enlist 7;`a`b)",
+    '(f 1 2;1 2f;`a;"x";"text";1.5;0b;([]a:1 2);`a`b!1 2;2020.01.01;til 5;enlist 7;`a`b)',
 )
 
 

@@ -155,5 +155,3 @@ def start(language: str, isolation: str, limits: Limits, modules: Sequence[str] 
             lacking.append(str(error))
     weaker = "; isolation='rlimits' runs programs with limits only" if isolation != "rlimits" else ""
     raise levels.Unavailable("; ".join(lacking) + weaker)
-
-
