@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from trimtab.cli import run
-from trimtab.qcode.engine.protocol import CallTest, Status, TextTest
-from trimtab.qcode.problems import embedded, mutants, verify
+from trimtab.qcode.engine.engines import engine
+from trimtab.qcode.engine.protocol import CallTest, Executor, Limits, Status, TextTest
 from trimtab.qcode.problems import format as layout
+from trimtab.qcode.problems import mutants, verify
 from trimtab.qcode.problems.format import Problem
 
 GOOD = Problem(
@@ -21,49 +23,54 @@ GOOD = Problem(
 )  # fmt: skip
 
 
-def check(problem: Problem) -> verify.Check:
-    return verify.verify([problem], embedded.executor("q"), verify.Settings())[0]
+@pytest.fixture(scope="module")
+def q() -> Iterator[Executor]:
+    executor = engine("q-embedded", workers=1, limits=Limits(cpu_seconds=0.5, wall_seconds=5))
+    yield executor
+    executor.close()
 
 
-def test_a_good_problem_is_sound() -> None:
-    found = check(GOOD)
+def check(problem: Problem, q: Executor) -> verify.Check:
+    return verify.verify([problem], q, verify.Settings())[0]
+
+
+def test_a_good_problem_is_sound(q: Executor) -> None:
+    found = check(GOOD, q)
     assert found.sound
     assert found.mutants > 3
     assert found.kill_rate == 1.0
 
 
-def test_a_wrong_reference_is_found() -> None:
-    found = check(replace(GOOD, references=("solve:{[x] sum 3*x}",)))
+def test_a_wrong_reference_is_found(q: Executor) -> None:
+    found = check(replace(GOOD, references=("solve:{[x] sum 3*x}",)), q)
     assert not found.sound
     assert "gave 18, expected 12" in found.detail
 
 
-def test_a_problem_without_reference_is_not_sound() -> None:
-    assert not check(replace(GOOD, references=())).sound
+def test_a_problem_without_reference_is_not_sound(q: Executor) -> None:
+    assert not check(replace(GOOD, references=()), q).sound
 
 
-def test_weak_tests_show_in_the_kill_rate() -> None:
+def test_weak_tests_show_in_the_kill_rate(q: Executor) -> None:
     weak = replace(GOOD, tests=(CallTest(("0 0",), "0", hidden=False), CallTest(("enlist 0",), "0")))
-    assert check(weak).kill_rate < 0.7
-    assert "solve:{[a0] 0}" in check(weak).survivors
+    assert check(weak, q).kill_rate < 0.7
+    assert "solve:{[a0] 0}" in check(weak, q).survivors
 
 
-def test_programs_cannot_change_what_is_expected() -> None:
-    engine = embedded.executor("q")
+def test_programs_cannot_change_what_is_expected(q: Executor) -> None:
     cheat = GOOD.program(".q.sum:{0}; .q.neg:{0}; solve:{[x] sum x}")
-    (verdict,) = engine.run([cheat], [GOOD.tests])
+    (verdict,) = q.run([cheat], [GOOD.tests])
     assert not any(test.status == Status.PASSED for test in verdict.tests[:3])
 
 
-def test_console_text() -> None:
-    engine = embedded.executor("q")
+def test_console_text(q: Executor) -> None:
     tests = [TextTest("2 4", ("1 2",)), TextTest("2 4 ", None, "solve 1 2"), TextTest("2 5", ("1 2",))]
-    (verdict,) = engine.run([GOOD.program("solve:{[x] 2*x}")], [tests])
+    (verdict,) = q.run([GOOD.program("solve:{[x] 2*x}")], [tests])
     assert [test.status for test in verdict.tests] == [Status.PASSED, Status.PASSED, Status.WRONG]
 
 
-def test_endless_loops_end() -> None:
-    (verdict,) = embedded.executor("q").run([GOOD.program("solve:{[x] while[1b;x+:1]; x}")], [GOOD.tests[:1]])
+def test_endless_loops_end(q: Executor) -> None:
+    (verdict,) = q.run([GOOD.program("solve:{[x] while[1b;x+:1]; x}")], [GOOD.tests[:1]])
     assert verdict.status == Status.TIMEOUT
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, progress_bar
-from trimtab.qcode.engine.protocol import Language
+from trimtab.qcode.engine.engines import engine
+from trimtab.qcode.engine.protocol import Language, Limits
 from trimtab.qcode.problems import build, onelines
 from trimtab.qcode.problems import format as layout
 from trimtab.qcode.problems import verify as verification
-from trimtab.qcode.problems.embedded import executor
 from trimtab.qcode.problems.format import Problem
 from trimtab.qcode.problems.readers import READERS
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trimtab.qcode.problems.recipe import Convert, Problems, Verify
 
 SHOWN = 20
-LANGUAGES: tuple[Language, ...] = ("q", "python")
+ENGINES: dict[Language, str] = {"q": "q-embedded", "python": "python"}
 NOTE = "kill rate: the share of wrong programs (one token changed, or a constant answer) that the hidden tests fail"
 
 
@@ -35,7 +35,9 @@ def named(file: Path) -> list[Problem]:
     return layout.read(file)
 
 
-def _checks(problems: Sequence[Problem], settings: verification.Settings) -> list[verification.Check]:
+def _checks(problems: Sequence[Problem], recipe: Verify) -> list[verification.Check]:
+    settings = verification.Settings(recipe.mutants, recipe.seed)
+    limits = Limits(cpu_seconds=recipe.cpu_seconds, wall_seconds=3 * recipe.cpu_seconds)
     checks: list[verification.Check] = []
     with progress_bar("verifying") as advance:
 
@@ -43,15 +45,15 @@ def _checks(problems: Sequence[Problem], settings: verification.Settings) -> lis
             checks.append(check)
             advance(len(checks) / len(problems))
 
-        for language in LANGUAGES:
+        for language, name in ENGINES.items():
             some = [problem for problem in problems if problem.language == language]
             if not some:
                 continue
-            engine = executor(language)
+            executor = engine(name, limits=limits, isolation=recipe.isolation)
             try:
-                verification.verify(some, engine, settings, heard)
+                verification.verify(some, executor, settings, heard)
             finally:
-                engine.close()
+                executor.close()
     return checks
 
 
@@ -71,7 +73,7 @@ def _say_what_is_wrong(checks: Sequence[verification.Check], survivors: bool) ->
 def verify(recipe: Verify) -> int:
     """Verify, print the table, and return 1 unless every problem is sound."""
     problems = named(recipe.file)
-    checks = _checks(problems, verification.Settings(recipe.mutants, recipe.seed))
+    checks = _checks(problems, recipe)
     rows = verification.rows(checks)
     Table(f"{recipe.file}", list(rows[0]), [list(row.values()) for row in rows], note=NOTE).print()
     _say_what_is_wrong(checks, recipe.survivors)

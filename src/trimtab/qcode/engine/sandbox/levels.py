@@ -1,0 +1,61 @@
+"""How strongly are programs kept apart from the machine? By named levels; asking for one that is not there raises.
+
+``seccomp``: a filter of system calls (no processes, files, network, signals), limits, another user. ``bubblewrap``: namespaces
+instead (no network, other processes unseen, read-only files), limits. ``bubblewrap+seccomp``: both. ``rlimits``: limits only;
+it stops accidents, not malice. ``auto``: seccomp, where the kernel lacks it bubblewrap, and never less.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+Isolation = Literal["auto", "seccomp", "bubblewrap", "bubblewrap+seccomp", "rlimits"]
+AUTO = ("seccomp", "bubblewrap")
+"""What ``auto`` tries, in this order."""
+
+
+class Unavailable(ValueError):
+    """A level of isolation does not exist on this machine."""
+
+
+def candidates(isolation: str) -> Sequence[str]:
+    """The levels that may serve a wish. Raises ValueError for a name that is not known."""
+    if isolation not in get_args(Isolation):
+        raise ValueError(f"isolation {isolation!r} is not known: expected one of {', '.join(get_args(Isolation))}")
+    return AUTO if isolation == "auto" else (isolation,)
+
+
+def filtered(level: str) -> bool:
+    """Whether a level filters system calls."""
+    return "seccomp" in level
+
+
+def _readable() -> list[str]:
+    """What python needs to see of the file system."""
+    system = [path for path in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache") if Path(path).exists()]
+    python = [sys.prefix, sys.base_prefix, *(path for path in sys.path if path and Path(path).is_dir())]
+    real = [str(Path(sys.executable).resolve().parent.parent)]
+    return list(dict.fromkeys([*system, *python, *real]))
+
+
+def _bubblewrap() -> list[str]:
+    found = shutil.which("bwrap")
+    if found is None:
+        raise Unavailable("isolation by bubblewrap needs the program bwrap on PATH: install the package bubblewrap")
+    apart = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if os.geteuid() == 0:  # the server keeps what it takes to hand processes to another user, and to end them
+        powers = [part for name in ("SETUID", "SETGID", "KILL") for part in ("--cap-add", f"CAP_{name}")]
+    else:
+        powers = ["--unshare-user"]
+    seen = [part for path in _readable() for part in ("--ro-bind", path, path)]
+    return [found, *apart, *powers, *seen, "--proc", "/proc", "--dev", "/dev", "--chdir", "/", "--"]
+
+
+def prefix(level: str) -> list[str]:
+    """What stands before the server's command at a level. Raises Unavailable."""
+    return _bubblewrap() if "bubblewrap" in level else []
