@@ -11,6 +11,9 @@ All are points of one family (``trimtab.compression.engine.method.Method``), so 
 | pyramidkv | as snapkv (arXiv:2406.02069) | budgets fall from layer to layer |
 | streaming | none: the newest tokens (arXiv:2309.17453) | sinks |
 | geometric(alpha) | alpha^distance (arXiv:2407.20485) | |
+
+A name may end in how its scores are smoothed and how its budget is split over the layers: ``sigmoid(10,16)+pool(7)``,
+``snapkv+pyramid(20)``, ``sigmoid(10,64)+pool(7)+shares(1,4,1,1)``, ``pyramidkv+uniform``.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from trimtab.compression.engine.layers import Pyramid
+from trimtab.compression.engine.layers import Allocation, Pyramid, Shares, Uniform
 from trimtab.compression.engine.method import Method, Pool
 from trimtab.compression.engine.weights import Curve, Geometric, Newest
 
@@ -49,6 +52,16 @@ def curve(a: float, b: float) -> Action:
 def geometric(alpha: float) -> Action:
     """A2SF's geometric forgetting."""
     return Action(str(Geometric(alpha)), Method(Geometric(alpha)))
+
+
+def smoothed(action: Action, kernel: int) -> Action:
+    """The action with its scores max-pooled over ``kernel`` tokens."""
+    return Action(f"{action.name}+pool({kernel})", replace(action.method, pool=Pool(kernel)))
+
+
+def split_by(action: Action, layers: Allocation) -> Action:
+    """The action with its budget split over the layers by ``layers``."""
+    return Action(f"{action.name}+{layers or 'uniform'}", replace(action.method, layers=layers))
 
 
 METHODS: dict[str, Method] = {
@@ -86,6 +99,19 @@ def _default() -> list[Action]:
     return [*curves, *gentle, *_methods()]
 
 
+LAYERED_B = (2, 4, 8, 16, 32, 64, 128, 256)
+"""Windows of the layered menu, beside accumulated attention."""
+POOLED = 7
+
+
+def layered(shares: Shares) -> tuple[Action, ...]:
+    """Curves of every reach with the budget split by ``shares`` (``layer_budgets`` learns them), smoothed or not, and the
+    published methods."""
+    curves = [curve(0.0, 1), *(curve(10.0, b) for b in LAYERED_B)]
+    split = [split_by(action, shares) for action in curves]
+    return (*(split_by(smoothed(action, POOLED), shares) for action in curves), *split, *_methods())
+
+
 MENUS: dict[str, Callable[[], list[Action]]] = {
     "default": _default,
     "seed": _seed,
@@ -120,10 +146,19 @@ def protecting(action: Action, *, sinks: int | None = None, recent: int | float 
 
 
 def parse(name: str) -> Action:
-    """The action called ``name``: a method, ``sigmoid(a,b)`` or ``geometric(alpha)``. Raises ValueError."""
+    """The action called ``name``: a method, ``sigmoid(a,b)`` or ``geometric(alpha)``, and after it ``+pool(kernel)``,
+    ``+pyramid(slope)``, ``+shares(...)`` or ``+uniform``. Raises ValueError."""
+    first, *changes = name.replace(" ", "").split("+")
+    action = _plain(first)
+    for change in changes:
+        action = _changed(action, change)
+    return action
+
+
+def _plain(name: str) -> Action:
     if name in METHODS:
         return Action(name, METHODS[name])
-    found = re.fullmatch(r"(sigmoid|geometric)\(([^,()]+)(?:,([^,()]+))?\)", name.replace(" ", ""))
+    found = re.fullmatch(r"(sigmoid|geometric)\(([^,()]+)(?:,([^,()]+))?\)", name)
     try:
         if found and found[1] == "sigmoid" and found[3]:
             return curve(float(found[2]), float(found[3]))
@@ -132,3 +167,19 @@ def parse(name: str) -> Action:
     except ValueError as error:
         raise ValueError(f"action {name!r}: {error}") from error
     raise _unknown("action", name, [*METHODS, "sigmoid(a,b)", "geometric(alpha)"])
+
+
+def _changed(action: Action, change: str) -> Action:
+    found = re.fullmatch(r"(pool|pyramid|shares)\(([^()]+)\)", change)
+    try:
+        if change == "uniform":
+            return split_by(action, Uniform())
+        if found and found[1] == "pool":
+            return smoothed(action, int(found[2]))
+        if found and found[1] == "pyramid":
+            return split_by(action, Pyramid(float(found[2])))
+        if found:
+            return split_by(action, Shares(tuple(float(share) for share in found[2].split(","))))
+    except ValueError as error:
+        raise ValueError(f"action {action.name}+{change}: {error}") from error
+    raise _unknown("change of an action", change, ["pool(kernel)", "pyramid(slope)", "shares(...)", "uniform"])

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trimtab.compression.actions import Action, menu
+from trimtab.compression.actions import Action, parse
 from trimtab.compression.engine.prefill import prefill
-from trimtab.compression.features import PromptFeatures, chosen
+from trimtab.compression.features import ENCODERS, PromptFeatures, chosen
 from trimtab.compression.model_names import load
 from trimtab.compression.prompt_sets import is_recall, named
 from trimtab.compression.prompts import Prompt
@@ -90,13 +90,13 @@ def pictures(recipe: Train, router: Router, table: RewardTable, *, needle: bool)
 
     Raises ValueError where the recipe's model is not the table's.
     """
-    if not set(chosen_names(router.encoder)) <= {"tail", "look_back", "hidden"}:
+    if not set(chosen_names(router.encoder)) <= set(ENCODERS["structural+hidden"]):
         return None
     model, tokenizer = load(recipe.model_name, recipe.gpus, recipe.dtype)
     made_with = table.about.get("fingerprint")
     if made_with != fingerprint.of_weights(model):
         raise ValueError(f"{recipe.model_name} is not the model that the table was made with: name that one")
-    reader = _Reader(model, menu(recipe.menu), router, recipe)
+    reader = _Reader(model, [parse(name) for name in router.actions], router, recipe)
     fixed = router.actions.index(str(router.about_verdict("best_fixed") or router.actions[0]))
     longest = int(table.prompt_tokens_P.max())
     return Pictures(
@@ -107,8 +107,6 @@ def pictures(recipe: Train, router: Router, table: RewardTable, *, needle: bool)
 
 def chosen_names(encoder: str) -> tuple[str, ...]:
     """The vectors that an encoder's name stands for."""
-    from trimtab.compression.features import ENCODERS
-
     return ENCODERS.get(encoder, tuple(encoder.split("+")))
 
 
