@@ -18,7 +18,7 @@ class Train:
     model_name: str = "zoo:recall"
     """zoo:recall, llama, llama2, llama3, opt, a hub id, or a path."""
     gpus: tuple[int, ...] = ()
-    """The CUDA device to use; several: `accelerate launch` one process each."""
+    """The CUDA device to use; for several: `accelerate launch` tabulate, and give its table."""
     dtype: str = "auto"
     """Arithmetic of the model: auto (the file's own), float32, bfloat16, float16."""
     table: Path | None = None

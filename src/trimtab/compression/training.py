@@ -42,6 +42,10 @@ SCALED_BY = 64
 def train(command: Train) -> None:
     """``trimtab compression train``."""
     command = resumed(command) if command.resume else command
+    if workers().count > 1:
+        raise ValueError(
+            "training runs in one process: `trimtab compression tabulate` spreads over processes; give its table by --table"
+        )
     learners.check(command.learner)
     if command.online and command.learner not in BANDITS:
         raise ValueError(
@@ -114,7 +118,6 @@ def table_of(command: Train, folder: Path) -> RewardTable:
         settings=ScoreSettings(scored_tokens=command.scored_tokens),
         features=PromptFeatures(),
         about={"model": command.model_name},
-        team=workers(),
     )
 
 
