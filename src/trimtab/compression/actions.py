@@ -12,8 +12,9 @@ All are points of one family (``trimtab.compression.engine.method.Method``), so 
 | streaming | none: the newest tokens (arXiv:2309.17453) | sinks |
 | geometric(alpha) | alpha^distance (arXiv:2407.20485) | |
 
-A name may end in how its scores are smoothed and how its budget is split over the layers: ``sigmoid(10,16)+pool(7)``,
-``snapkv+pyramid(20)``, ``sigmoid(10,64)+pool(7)+shares(1,4,1,1)``, ``pyramidkv+uniform``.
+A name may end in what always stays, how scores are smoothed, and how the budget is split over the layers:
+``sigmoid(10,16)+keep(1,2)`` (the first token and the last two), ``sigmoid(10,16)+pool(7)``, ``snapkv+pyramid(20)``,
+``sigmoid(10,64)+pool(7)+shares(1,4,1,1)``, ``pyramidkv+uniform``.
 """
 
 from __future__ import annotations
@@ -59,6 +60,11 @@ def smoothed(action: Action, kernel: int) -> Action:
     return Action(f"{action.name}+pool({kernel})", replace(action.method, pool=Pool(kernel)))
 
 
+def guarded(action: Action, sinks: int, recent: int) -> Action:
+    """The action with the first ``sinks`` and the last ``recent`` tokens protected."""
+    return Action(f"{action.name}+keep({sinks},{recent})", replace(action.method, sinks=sinks, recent=recent))
+
+
 def split_by(action: Action, layers: Allocation) -> Action:
     """The action with its budget split over the layers by ``layers``."""
     return Action(f"{action.name}+{layers or 'uniform'}", replace(action.method, layers=layers))
@@ -99,17 +105,20 @@ def _default() -> list[Action]:
     return [*curves, *gentle, *_methods()]
 
 
-LAYERED_B = (2, 4, 8, 16, 32, 64, 128, 256)
+LAYERED_B = (2, 4, 8, 16, 32, 64, 128)
 """Windows of the layered menu, beside accumulated attention."""
-POOLED = 7
+LAYERED_POOLS = (3, 7, 15, 31)
+"""How far neighbours of what was looked at are kept."""
+LAYERED_KEEP = (1, 2)
+"""First and last tokens that always stay: in layers with little budget they are most of it."""
 
 
 def layered(shares: Shares) -> tuple[Action, ...]:
-    """Curves of every reach with the budget split by ``shares`` (``layer_budgets`` learns them), smoothed or not, and the
-    published methods."""
-    curves = [curve(0.0, 1), *(curve(10.0, b) for b in LAYERED_B)]
-    split = [split_by(action, shares) for action in curves]
-    return (*(split_by(smoothed(action, POOLED), shares) for action in curves), *split, *_methods())
+    """Curves of every reach, smoothed over few tokens or many, with the budget split by ``shares`` (``layer_budgets``
+    learns them); and the published methods, split as published and by ``shares``."""
+    curves = [guarded(action, *LAYERED_KEEP) for action in (curve(0.0, 1), *(curve(10.0, b) for b in LAYERED_B))]
+    split = [split_by(smoothed(action, kernel), shares) for kernel in LAYERED_POOLS for action in curves]
+    return (*split, split_by(Action("snapkv", METHODS["snapkv"]), shares), *_methods())
 
 
 MENUS: dict[str, Callable[[], list[Action]]] = {
@@ -146,8 +155,8 @@ def protecting(action: Action, *, sinks: int | None = None, recent: int | float 
 
 
 def parse(name: str) -> Action:
-    """The action called ``name``: a method, ``sigmoid(a,b)`` or ``geometric(alpha)``, and after it ``+pool(kernel)``,
-    ``+pyramid(slope)``, ``+shares(...)`` or ``+uniform``. Raises ValueError."""
+    """The action called ``name``: a method, ``sigmoid(a,b)`` or ``geometric(alpha)``, and after it ``+keep(sinks,recent)``,
+    ``+pool(kernel)``, ``+pyramid(slope)``, ``+shares(...)`` or ``+uniform``. Raises ValueError."""
     first, *changes = name.replace(" ", "").split("+")
     action = _plain(first)
     for change in changes:
@@ -170,16 +179,26 @@ def _plain(name: str) -> Action:
 
 
 def _changed(action: Action, change: str) -> Action:
-    found = re.fullmatch(r"(pool|pyramid|shares)\(([^()]+)\)", change)
+    found = re.fullmatch(r"(keep|pool|pyramid|shares|uniform)(?:\(([^()]*)\))?", change)
+    made = CHANGES.get(found[1]) if found else None
+    if found is None or made is None:
+        raise _unknown("change of an action", change, [f"{name}(...)" for name in CHANGES])
     try:
-        if change == "uniform":
-            return split_by(action, Uniform())
-        if found and found[1] == "pool":
-            return smoothed(action, int(found[2]))
-        if found and found[1] == "pyramid":
-            return split_by(action, Pyramid(float(found[2])))
-        if found:
-            return split_by(action, Shares(tuple(float(share) for share in found[2].split(","))))
-    except ValueError as error:
+        return made(action, [float(number) for number in found[2].split(",")] if found[2] else [])
+    except (ValueError, TypeError, IndexError) as error:
         raise ValueError(f"action {action.name}+{change}: {error}") from error
-    raise _unknown("change of an action", change, ["pool(kernel)", "pyramid(slope)", "shares(...)", "uniform"])
+
+
+def _whole(number: float) -> int:
+    if number != int(number):
+        raise ValueError(f"{number}: expected a whole number of tokens")
+    return int(number)
+
+
+CHANGES: dict[str, Callable[[Action, list[float]], Action]] = {
+    "keep": lambda action, numbers: guarded(action, _whole(numbers[0]), _whole(numbers[1])),
+    "pool": lambda action, numbers: smoothed(action, _whole(numbers[0])),
+    "pyramid": lambda action, numbers: split_by(action, Pyramid(*numbers)),
+    "shares": lambda action, numbers: split_by(action, Shares(tuple(numbers))),
+    "uniform": lambda action, numbers: split_by(action, Uniform()),
+}

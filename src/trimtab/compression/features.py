@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -128,21 +129,35 @@ def reach(looked: Sequence[Sequence[Tensor]]) -> np.ndarray:
     return torch.cat(numbers).numpy()
 
 
+class Extra(Protocol):
+    """More vectors of a prompt, beside those that every table holds."""
+
+    @property
+    def weights(self) -> tuple[Weights, ...]: ...
+    @property
+    def name(self) -> str: ...
+    def __call__(self, read: Prefilled, prompt: Prompt, /) -> dict[str, np.ndarray]: ...
+
+
 @dataclass(frozen=True)
 class PromptFeatures:
-    """The features of every prompt. ``width``: numbers that each hidden state is projected to (all, where fewer)."""
+    """The features of every prompt. ``width``: numbers that each hidden state is projected to (all, where fewer).
+
+    ``extras``: what else is to be known (``kept_features.KeptFeatures``, ``text_features.TextFeatures``).
+    """
 
     width: int = 32
+    extras: tuple[Extra, ...] = ()
 
     @property
     def weights(self) -> tuple[Weights, ...]:
         """The curves that must be scored for them."""
-        return LOOKS
+        return tuple(dict.fromkeys((*LOOKS, *(weight for extra in self.extras for weight in extra.weights))))
 
     @property
     def name(self) -> str:
         """Tells these settings from others, for a table's chunks."""
-        return f"{'-'.join(STRUCTURAL)}-hidden{self.width}"
+        return "-".join((*STRUCTURAL, f"hidden{self.width}", *(extra.name for extra in self.extras)))
 
     def __call__(self, read: Prefilled, prompt: Prompt) -> dict[str, np.ndarray]:
         """Named vectors of a prompt that was read."""
@@ -151,7 +166,7 @@ class PromptFeatures:
         if pooled.shape[1] > self.width:
             pooled = pooled @ gaussian(pooled.shape[1], self.width)
         looked = looks(read)
-        return {
+        named = {
             "tail": tail(prompt.token_ids),
             "echo": echo(prompt.token_ids),
             "look_back": look_back(looked[:2]),
@@ -159,14 +174,20 @@ class PromptFeatures:
             "reach": reach(looked),
             "hidden": pooled.reshape(-1),
         }
+        for extra in self.extras:
+            named |= extra(read, prompt)
+        return named
+
+
+def vectors_of(encoder: str) -> tuple[str, ...]:
+    """The vectors that an encoder's name stands for: names of ``ENCODERS`` and of vectors, joined by ``+``."""
+    names = [name for part in encoder.split("+") for name in ENCODERS.get(part, (part,))]
+    return tuple(dict.fromkeys(names))
 
 
 def chosen(features: Mapping[str, np.ndarray], encoder: str) -> np.ndarray:
-    """The features that ``encoder`` names, side by side [P, K]. Names of a table's own vectors may be joined by ``+``.
-
-    Raises ValueError naming what the table holds.
-    """
-    names = ENCODERS.get(encoder, tuple(encoder.split("+")))
+    """The features that ``encoder`` names, side by side [P, K]. Raises ValueError naming what the table holds."""
+    names = vectors_of(encoder)
     missing = [name for name in names if name not in features]
     if missing:
         known = ", ".join(dict.fromkeys((*ENCODERS, *features)))

@@ -2,8 +2,9 @@
 
 Some layers look up what the answer needs, others look at little but the last tokens. ``by_attention`` deals the budget as
 if all layers' tokens stood in one queue, by their share of attention (in the spirit of DynamicKV, arXiv:2412.14838);
-``by_fidelity`` climbs from there: it multiplies one layer's share at a time, keeps what makes the compressed answers
-nearer to the full cache's, and takes smaller steps when nothing does. Prompts that are judged later must not be given.
+``by_fidelity`` climbs: from the best of that, of even shares and of shares that favour one depth, it multiplies one layer's
+share at a time, keeps what makes the compressed answers nearer to the full cache's, and takes smaller steps when nothing
+does. Prompts that are judged later must not be given.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from trimtab.compression.prompts import Prompt
 from trimtab.compression.scoring import ScoreSettings, score
 from trimtab.console import progress_bar
 
-BASES: tuple[Method, ...] = tuple(Method(Curve(10.0, b), pool=Pool(7)) for b in (16, 64))
+BASES: tuple[Method, ...] = tuple(Method(Curve(10.0, b), 1, 2, Pool(7)) for b in (16, 64))
 """Whose answers are judged: a short window and a long one."""
 LEAST = 0.02
 """No layer's share of the mean falls below this."""
@@ -82,19 +83,20 @@ def by_fidelity(
     settings: ScoreSettings | None = None,
     climb: Climb | None = None,
 ) -> Shares:
-    """The shares that a climb from ``start`` (None: ``by_attention``) ends at: highest mean fidelity over ``prompts``.
+    """The shares that a climb from ``start`` (None: the best of ``starts``) ends at, by mean fidelity over ``prompts``.
 
     Raises ValueError for no prompts.
     """
     if not prompts:
         raise ValueError("no prompts to learn the layers' budgets from: expected one at least")
     settings, climb = settings or ScoreSettings(scored_tokens=4), climb or Climb()
-    best = start or by_attention(model, prompts[: max(1, len(prompts) // 4)], budget)
-    judged: dict[Shares, float] = {}
+    first = [start] if start else starts(by_attention(model, prompts[: max(1, len(prompts) // 4)], budget))
+    judged = dict(zip(first, _fidelity(model, prompts, budget, first, bases, settings), strict=True))
+    best = max(judged, key=lambda shares: judged[shares])
     steps = list(climb.steps)
     with progress_bar("learning the layers' budgets") as at:
         for turn in range(climb.rounds):
-            fresh = [s for s in (best, *_neighbours(best, steps[0])) if s not in judged]
+            fresh = [shares for shares in _neighbours(best, steps[0]) if shares not in judged]
             judged.update(zip(fresh, _fidelity(model, prompts, budget, fresh, bases, settings), strict=True))
             at((turn + 1) / climb.rounds)
             found = max(judged, key=lambda shares: judged[shares])
@@ -103,6 +105,14 @@ def by_fidelity(
             if not steps:
                 break
     return best
+
+
+def starts(attention: Shares) -> list[Shares]:
+    """Where a climb may begin: even shares, attention's, and ten times as much in each quarter of the depth."""
+    layers = len(attention.values)
+    depths = [set(part.tolist()) for part in np.array_split(np.arange(layers), min(4, layers))]
+    favoured = [rounded([10.0 if layer in depth else 1.0 for layer in range(layers)]) for depth in depths]
+    return list(dict.fromkeys((rounded([1.0] * layers), attention, *favoured)))
 
 
 def _neighbours(shares: Shares, factor: float) -> list[Shares]:

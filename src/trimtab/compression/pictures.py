@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trimtab.compression.actions import Action, parse
 from trimtab.compression.engine.prefill import prefill
-from trimtab.compression.features import ENCODERS, PromptFeatures, chosen
+from trimtab.compression.features import ENCODERS, PromptFeatures, chosen, vectors_of
 from trimtab.compression.model_names import load
 from trimtab.compression.prompt_sets import is_recall, named
 from trimtab.compression.prompts import Prompt
@@ -90,7 +90,7 @@ def pictures(recipe: Train, router: Router, table: RewardTable, *, needle: bool)
 
     Raises ValueError where the recipe's model is not the table's.
     """
-    if not set(chosen_names(router.encoder)) <= set(ENCODERS["structural+hidden"]):
+    if not set(vectors_of(router.encoder)) <= set(ENCODERS["structural+hidden"]):
         return None
     model, tokenizer = load(recipe.model_name, recipe.gpus, recipe.dtype)
     made_with = table.about.get("fingerprint")
@@ -103,11 +103,6 @@ def pictures(recipe: Train, router: Router, table: RewardTable, *, needle: bool)
         needles(reader, tokenizer, fixed, longest) if needle else None,
         kept_tokens(reader, tokenizer, fixed, named(recipe.prompts, tokenizer, 3, recipe.max_tokens)[-1]),
     )
-
-
-def chosen_names(encoder: str) -> tuple[str, ...]:
-    """The vectors that an encoder's name stands for."""
-    return ENCODERS.get(encoder, tuple(encoder.split("+")))
 
 
 def _needle(tokenizer: PreTrainedTokenizerBase, tokens: int, depth: float, number: int) -> Prompt:
