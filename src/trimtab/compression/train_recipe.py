@@ -32,7 +32,8 @@ class Train:
     max_tokens: int = 7500
     """Longer prompts lose their middle; generated ones are made so long."""
     menu: str = "default"
-    """Actions to choose among: default, seed (the reference's grid of 60), waits, u5b or methods."""
+    """Actions to choose among: default, seed (the reference's grid of 60), waits, u5b, methods; layered (learns the
+    layers' budgets)."""
     budget: int = 64
     """Tokens kept per KV head, averaged over the layers."""
     reward: str = "fidelity"
@@ -43,7 +44,8 @@ class Train:
     """ridge or mlp (full information, tables only); bandits: lin-ucb, lin-ts, neural-linear-ucb, neural-linear-ts,
     neural-ucb (as published: diagonal, warm start), neural-ucb-theta0, neural-ucb-full, neural-ts."""
     context_encoder_model: str = "structural+hidden"
-    """What the policy sees: structural, hidden, structural+hidden, or vectors of the table joined by +."""
+    """What the policy sees, joined by +: structural, hidden, kept (what each action would keep), minilm, m2-bert,
+    m2-bert=FOLDER, text=NAME; of a table given by --table: what it holds."""
     iterations: int = 300
     """Updates of a bandit."""
     episodes_per_update: int = 32
