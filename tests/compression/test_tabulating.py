@@ -26,9 +26,7 @@ LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_
 
 def _prompts(count: int) -> list[Prompt]:
     return [
-        Prompt(
-            f"made/{n}", tuple(tiny.tokens(70, seed=n)[0].tolist()), tuple(tiny.tokens(4, seed=99 + n)[0].tolist())
-        )
+        Prompt(f"made/{n}", tuple(tiny.tokens(70, seed=n)[0].tolist()), tuple(tiny.tokens(4, seed=99 + n)[0].tolist()))
         for n in range(count)
     ]
 

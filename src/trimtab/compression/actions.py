@@ -195,8 +195,14 @@ def _whole(number: float) -> int:
     return int(number)
 
 
+def _kept(action: Action, numbers: list[float]) -> Action:
+    if len(numbers) != 2:
+        raise ValueError(f"{len(numbers)} numbers: expected keep(sinks,recent)")
+    return guarded(action, _whole(numbers[0]), _whole(numbers[1]))
+
+
 CHANGES: dict[str, Callable[[Action, list[float]], Action]] = {
-    "keep": lambda action, numbers: guarded(action, _whole(numbers[0]), _whole(numbers[1])),
+    "keep": _kept,
     "pool": lambda action, numbers: smoothed(action, _whole(numbers[0])),
     "pyramid": lambda action, numbers: split_by(action, Pyramid(*numbers)),
     "shares": lambda action, numbers: split_by(action, Shares(tuple(numbers))),
