@@ -32,7 +32,7 @@ class Evaluation:
     found: Contest
     others: tuple[Contest, ...]
     router: Router
-    pictures: Pictures | None
+    pictures: Pictures
 
     @property
     def frontier(self) -> list[Contest]:
