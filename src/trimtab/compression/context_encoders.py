@@ -91,6 +91,16 @@ class TextFeatures:
         return {self.vector: np.asarray(self.encoder.encode([text])[0], np.float32)}
 
 
+def embedder(part: str) -> Callable[[Sequence[str]], np.ndarray] | None:
+    """The text encoder of ``--cosine-model``, as what it makes of texts; None for no name. Raises ValueError."""
+    if not part:
+        return None
+    kind, _, source = part.partition("=")
+    if kind not in TEXTS:
+        raise ValueError(f"no text encoder {part!r}. Expected one of: minilm, m2-bert, m2-bert=FOLDER, text=NAME")
+    return TEXTS[kind](source).encode
+
+
 def vector_of(part: str) -> str:
     """The vector's name of a part: what stands before ``=``."""
     return part.partition("=")[0]

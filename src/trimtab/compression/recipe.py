@@ -38,6 +38,10 @@ class Tabulate:
     m2-bert, m2-bert=FOLDER, text=NAME (any sentence-transformers model)."""
     scored_tokens: int = 4
     """Answer tokens scored, beyond the first, which is free."""
+    new_tokens: int = 0
+    """Also let every compressed cache answer freely, so many tokens, for the rewards rouge_l and metric; 0: none."""
+    cosine_model: str = ""
+    """The text encoder of the reward cosine (needs new tokens): minilm, m2-bert, m2-bert=FOLDER, text=NAME; or none."""
 
     def run(self) -> None:
         from trimtab.compression.tabulate_verb import tabulate_prompts

@@ -6,11 +6,12 @@ import time
 from typing import TYPE_CHECKING
 
 from trimtab.compression import menus
-from trimtab.compression.context_encoders import Cost, costs, fingerprints, prompt_features
+from trimtab.compression.context_encoders import Cost, costs, embedder, fingerprints, prompt_features
 from trimtab.compression.model_names import load
 from trimtab.compression.prompt_sets import named
 from trimtab.compression.scoring import ScoreSettings
 from trimtab.compression.tabulating import tabulate
+from trimtab.compression.text_measures import measures_for
 from trimtab.console import Table, duration, say
 from trimtab.parallel import workers
 
@@ -47,8 +48,14 @@ def tabulate_prompts(command: Tabulate) -> None:
         command.budgets,
         command.out,
         settings=ScoreSettings(scored_tokens=command.scored_tokens),
+        texts=measures_for(prompts, tokenizer, command.new_tokens, embedder(command.cosine_model)),
         features=features,
-        about={"model": command.model_name, "encoders": fingerprints(features), **taught},
+        about={
+            "model": command.model_name,
+            "encoders": fingerprints(features),
+            "cosine_model": command.cosine_model,
+            **taught,
+        },
         team=team,
     )
     if not team.main:

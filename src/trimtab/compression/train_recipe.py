@@ -40,6 +40,10 @@ class Train:
     """A part of the table: fidelity (exp(-KL) to the full cache), agreement, answer_right, rouge_l, cosine, metric."""
     scored_tokens: int = 4
     """Answer tokens scored, beyond the first, which is free."""
+    new_tokens: int = 0
+    """Also let every compressed cache answer freely, so many tokens, for the rewards rouge_l and metric; 0: none."""
+    cosine_model: str = ""
+    """The text encoder of the reward cosine (needs new tokens): minilm, m2-bert, m2-bert=FOLDER, text=NAME; or none."""
     learner: str = "ridge"
     """ridge or mlp (full information, tables only); bandits: lin-ucb, lin-ts, neural-linear-ucb, neural-linear-ts,
     neural-ucb (as published: diagonal, warm start), neural-ucb-theta0, neural-ucb-full, neural-ts."""

@@ -14,7 +14,7 @@ import yaml
 
 from trimtab.compression import learners, menus
 from trimtab.compression.bandit_training import BanditSchedule, BanditTraining, Deployment
-from trimtab.compression.context_encoders import fingerprints, kept_columns, prompt_features, resolved
+from trimtab.compression.context_encoders import embedder, fingerprints, kept_columns, prompt_features, resolved
 from trimtab.compression.judging import Split, announce, judged, settle
 from trimtab.compression.learners import BANDITS, FULL_INFORMATION, Centred, LearnerSettings
 from trimtab.compression.model_names import load
@@ -25,6 +25,7 @@ from trimtab.compression.scoring import ScoreSettings
 from trimtab.compression.sources import LiveSource, Source, TableSource
 from trimtab.compression.table import RewardTable
 from trimtab.compression.tabulating import tabulate
+from trimtab.compression.text_measures import measures_for
 from trimtab.console import say
 from trimtab.lm import fingerprint
 from trimtab.parallel import workers
@@ -124,8 +125,14 @@ def table_of(command: Train, folder: Path) -> RewardTable:
         [command.budget],
         folder / "table",
         settings=ScoreSettings(scored_tokens=command.scored_tokens),
+        texts=measures_for(prompts, tokenizer, command.new_tokens, embedder(command.cosine_model)),
         features=features,
-        about={"model": command.model_name, "encoders": fingerprints(features), **taught},
+        about={
+            "model": command.model_name,
+            "encoders": fingerprints(features),
+            "cosine_model": command.cosine_model,
+            **taught,
+        },
     )
 
 

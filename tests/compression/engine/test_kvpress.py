@@ -1,6 +1,6 @@
-"""The tokens that NVIDIA's kvpress keeps, where it is installed: it needs transformers below 5.3, an environment of its own.
+"""The tokens that NVIDIA's kvpress keeps, where it is installed: it needs transformers below 5.3, another environment.
 
-    pip install kvpress && pytest tests/compression/engine/test_kvpress.py
+pip install kvpress && pytest tests/compression/engine/test_kvpress.py
 """
 
 from __future__ import annotations
