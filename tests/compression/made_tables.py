@@ -26,7 +26,7 @@ def made_table(prompts: int = 240, *, seed: int = 0, informative: bool = True) -
         tuple("ab"[number % 2] for number in range(prompts)),
         {
             "tail": tail.astype(np.float32),
-            "look_back": np.zeros((prompts, 2), np.float32),
+            **{name: np.zeros((prompts, 2), np.float32) for name in ("echo", "look_back", "focus", "reach")},
             "hidden": random.standard_normal((prompts, 4)).astype(np.float32),
         },
         {"fingerprint": "0" * 16, "model": "none"},

@@ -91,7 +91,8 @@ def test_features_by_hand() -> None:
     assert numbers[9] == pytest.approx(np.log(4))  # the last token occurred three before
     named_vectors = {"tail": np.ones((2, 3)), "hidden": np.zeros((2, 1))}
     assert chosen(named_vectors, "tail+hidden").shape == (2, 4)
-    with pytest.raises(ValueError, match="no features 'look_back'"):
+    assert chosen(named_vectors, "tail+hidden+tail").shape == (2, 4)
+    with pytest.raises(ValueError, match="no features 'echo, look_back, focus, reach'"):
         chosen(named_vectors, "structural")
     assert PromptFeatures(8).name != PromptFeatures(16).name
 

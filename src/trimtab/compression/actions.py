@@ -11,6 +11,10 @@ All are points of one family (``trimtab.compression.engine.method.Method``), so 
 | pyramidkv | as snapkv (arXiv:2406.02069) | budgets fall from layer to layer |
 | streaming | none: the newest tokens (arXiv:2309.17453) | sinks |
 | geometric(alpha) | alpha^distance (arXiv:2407.20485) | |
+
+A name may end in what always stays, how scores are smoothed, and how the budget is split over the layers:
+``sigmoid(10,16)+keep(1,2)`` (the first token and the last two), ``sigmoid(10,16)+pool(7)``, ``snapkv+pyramid(20)``,
+``sigmoid(10,64)+pool(7)+shares(1,4,1,1)``, ``pyramidkv+uniform``.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from trimtab.compression.engine.layers import Pyramid
+from trimtab.compression.engine.layers import Allocation, Pyramid, Shares, Uniform
 from trimtab.compression.engine.method import Method, Pool
 from trimtab.compression.engine.weights import Curve, Geometric, Newest
 
@@ -49,6 +53,21 @@ def curve(a: float, b: float) -> Action:
 def geometric(alpha: float) -> Action:
     """A2SF's geometric forgetting."""
     return Action(str(Geometric(alpha)), Method(Geometric(alpha)))
+
+
+def smoothed(action: Action, kernel: int) -> Action:
+    """The action with its scores max-pooled over ``kernel`` tokens."""
+    return Action(f"{action.name}+pool({kernel})", replace(action.method, pool=Pool(kernel)))
+
+
+def guarded(action: Action, sinks: int, recent: int) -> Action:
+    """The action with the first ``sinks`` and the last ``recent`` tokens protected."""
+    return Action(f"{action.name}+keep({sinks},{recent})", replace(action.method, sinks=sinks, recent=recent))
+
+
+def split_by(action: Action, layers: Allocation) -> Action:
+    """The action with its budget split over the layers by ``layers``."""
+    return Action(f"{action.name}+{layers or 'uniform'}", replace(action.method, layers=layers))
 
 
 METHODS: dict[str, Method] = {
@@ -86,6 +105,22 @@ def _default() -> list[Action]:
     return [*curves, *gentle, *_methods()]
 
 
+LAYERED_B = (2, 4, 8, 16, 32, 64, 128)
+"""Windows of the layered menu, beside accumulated attention."""
+LAYERED_POOLS = (3, 7, 15, 31)
+"""How far neighbours of what was looked at are kept."""
+LAYERED_KEEP = (1, 2)
+"""First and last tokens that always stay: in layers with little budget they are most of it."""
+
+
+def layered(shares: Shares) -> tuple[Action, ...]:
+    """Curves of every reach, smoothed over few tokens or many, with the budget split by ``shares`` (``layer_budgets``
+    learns them); and the published methods, split as published and by ``shares``."""
+    curves = [guarded(action, *LAYERED_KEEP) for action in (curve(0.0, 1), *(curve(10.0, b) for b in LAYERED_B))]
+    split = [split_by(smoothed(action, kernel), shares) for kernel in LAYERED_POOLS for action in curves]
+    return (*split, split_by(Action("snapkv", METHODS["snapkv"]), shares), *_methods())
+
+
 MENUS: dict[str, Callable[[], list[Action]]] = {
     "default": _default,
     "seed": _seed,
@@ -120,10 +155,19 @@ def protecting(action: Action, *, sinks: int | None = None, recent: int | float 
 
 
 def parse(name: str) -> Action:
-    """The action called ``name``: a method, ``sigmoid(a,b)`` or ``geometric(alpha)``. Raises ValueError."""
+    """The action called ``name``: a method, ``sigmoid(a,b)`` or ``geometric(alpha)``, and after it ``+keep(sinks,recent)``,
+    ``+pool(kernel)``, ``+pyramid(slope)``, ``+shares(...)`` or ``+uniform``. Raises ValueError."""
+    first, *changes = name.replace(" ", "").split("+")
+    action = _plain(first)
+    for change in changes:
+        action = _changed(action, change)
+    return action
+
+
+def _plain(name: str) -> Action:
     if name in METHODS:
         return Action(name, METHODS[name])
-    found = re.fullmatch(r"(sigmoid|geometric)\(([^,()]+)(?:,([^,()]+))?\)", name.replace(" ", ""))
+    found = re.fullmatch(r"(sigmoid|geometric)\(([^,()]+)(?:,([^,()]+))?\)", name)
     try:
         if found and found[1] == "sigmoid" and found[3]:
             return curve(float(found[2]), float(found[3]))
@@ -132,3 +176,35 @@ def parse(name: str) -> Action:
     except ValueError as error:
         raise ValueError(f"action {name!r}: {error}") from error
     raise _unknown("action", name, [*METHODS, "sigmoid(a,b)", "geometric(alpha)"])
+
+
+def _changed(action: Action, change: str) -> Action:
+    found = re.fullmatch(r"(keep|pool|pyramid|shares|uniform)(?:\(([^()]*)\))?", change)
+    made = CHANGES.get(found[1]) if found else None
+    if found is None or made is None:
+        raise _unknown("change of an action", change, [f"{name}(...)" for name in CHANGES])
+    try:
+        return made(action, [float(number) for number in found[2].split(",")] if found[2] else [])
+    except (ValueError, TypeError, IndexError) as error:
+        raise ValueError(f"action {action.name}+{change}: {error}") from error
+
+
+def _whole(number: float) -> int:
+    if number != int(number):
+        raise ValueError(f"{number}: expected a whole number of tokens")
+    return int(number)
+
+
+def _kept(action: Action, numbers: list[float]) -> Action:
+    if len(numbers) != 2:
+        raise ValueError(f"{len(numbers)} numbers: expected keep(sinks,recent)")
+    return guarded(action, _whole(numbers[0]), _whole(numbers[1]))
+
+
+CHANGES: dict[str, Callable[[Action, list[float]], Action]] = {
+    "keep": _kept,
+    "pool": lambda action, numbers: smoothed(action, _whole(numbers[0])),
+    "pyramid": lambda action, numbers: split_by(action, Pyramid(*numbers)),
+    "shares": lambda action, numbers: split_by(action, Shares(tuple(numbers))),
+    "uniform": lambda action, numbers: split_by(action, Uniform()),
+}

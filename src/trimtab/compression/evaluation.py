@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from trimtab import machine
 from trimtab.checkpoints import replace_file
 from trimtab.compression.contest import Contest, contest
+from trimtab.compression.context_encoders import kept_columns, resolved, sources_of
 from trimtab.compression.features import chosen
 from trimtab.compression.judging import LEARNED, Split, announce, judged, settle
+from trimtab.compression.learners import FULL_INFORMATION, LearnerSettings
 from trimtab.compression.pictures import Pictures, pictures
-from trimtab.compression.regression import Ridge
 from trimtab.compression.report import write_report
 from trimtab.compression.router import Router, Scaler
 from trimtab.compression.table import RewardTable
@@ -31,7 +32,7 @@ class Evaluation:
     found: Contest
     others: tuple[Contest, ...]
     router: Router
-    pictures: Pictures | None
+    pictures: Pictures
 
     @property
     def frontier(self) -> list[Contest]:
@@ -58,7 +59,8 @@ def evaluate_run(command: Evaluate) -> None:
     table = _table(command, recipe, router)
     split = Split.of(table, recipe.calibration_share, recipe.held_out_share)
     found = judged(router, split, recipe.reward)
-    others = [at_budget(split, recipe.reward, b, router.encoder) for b in table.budgets if b != router.budget]
+    asked = sources_of(router)
+    others = [at_budget(split, recipe.reward, b, resolved(asked, b)) for b in table.budgets if b != router.budget]
     drawn = pictures(recipe, router, table, needle=command.needle)
     evaluation = Evaluation(found, tuple(others), settle(router, found, folder / "policy"), drawn)
     announce(found, folder / "policy")
@@ -79,8 +81,9 @@ def at_budget(split: Split, part: str, budget: int, encoder: str) -> Contest:
     """The contest at another budget: ridge on full information, trained for that budget."""
     features_PF = chosen(split.train.features, encoder)
     scaler = Scaler.of(features_PF)
-    mlp = Ridge().fit(scaler(features_PF), split.train.rewards(part, budget).astype(float))
-    columns = mlp.scores(scaler(chosen(split.held_out.features, encoder))).argmax(axis=1)
+    settings = LearnerSettings(kept=kept_columns(split.train.features, encoder))
+    scores = FULL_INFORMATION["ridge"](scaler(features_PF), split.train.rewards(part, budget).astype(float), settings)
+    columns = scores.means(scaler(chosen(split.held_out.features, encoder))).argmax(axis=1)
     return contest(split.train, split.held_out, part, budget, {LEARNED: columns}, {LEARNED: "ridge, for this budget"})
 
 

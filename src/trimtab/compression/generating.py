@@ -10,9 +10,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trimtab.compression.actions import Action, parse
+from trimtab.compression.context_encoders import check_fingerprints, prompt_features, sources_of
 from trimtab.compression.engine.compressor import compress
 from trimtab.compression.engine.prefill import prefill
-from trimtab.compression.features import PromptFeatures, chosen
+from trimtab.compression.features import chosen
 from trimtab.compression.model_names import load
 from trimtab.compression.prompt_sets import FIRST_SEED, is_recall
 from trimtab.compression.prompts import Prompt
@@ -46,9 +47,17 @@ def prompt_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]
     return tuple(map(int, ids))
 
 
-def routed(model: PreTrainedModel, ids: Sequence[int], policy: Path) -> tuple[Action, int]:
-    """The action that a trained policy picks for a prompt, and its budget. Reads the prompt once."""
-    router, features = Router.load(policy), PromptFeatures()
+def routed(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], policy: Path
+) -> tuple[Action, int]:
+    """The action that a trained policy picks for a prompt, and its budget. Reads the prompt once.
+
+    Raises ValueError where the policy sees what cannot be made anew.
+    """
+    router = Router.load(policy)
+    actions = [parse(name) for name in router.actions]
+    features = prompt_features(sources_of(router), tokenizer, actions, [router.budget])
+    check_fingerprints(features, router.about)
     read = prefill(model, ids, features.weights)
     named = {name: vector[None] for name, vector in features(read, Prompt("prompt", tuple(ids))).items()}
     column = int(router.choose(chosen(named, router.encoder))[0])
@@ -75,7 +84,7 @@ def generate(command: Generate) -> None:
     ids = prompt_ids(command.prompt, tokenizer)
     action, budget = parse(command.action), command.budget_tokens
     if command.policy is not None:
-        action, budget = routed(model, ids, command.policy)
+        action, budget = routed(model, tokenizer, ids, command.policy)
     with compress(model, action.method, budget_tokens=budget, every=command.every) as compression:
         answer = _answer(model, ids, command.max_new_tokens)
     plain: Any = tokenizer

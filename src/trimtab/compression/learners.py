@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trimtab.compression.regression import Perceptron, Ridge
+from trimtab.compression.regression import Perceptron, Ridge, Shared
 from trimtab.compression.router import Scores
 from trimtab.plain import Plain
 from trimtab.policies.bandit import Bandit
@@ -24,12 +24,13 @@ from trimtab.policies.neural_ucb import NeuralUCB
 @dataclass(frozen=True)
 class LearnerSettings:
     """``ucb_beta``: how much a bandit explores; ``lr``: of networks, None for the learner's own; ``ridge``: the prior's
-    precision, in units of one round."""
+    precision, in units of one round; ``kept``: how many of the last columns tell what each action would keep."""
 
     ucb_beta: float = 0.3
     lr: float | None = None
     ridge: float = 10.0
     seed: int = 0
+    kept: int = 0
 
 
 Builder = Callable[[Sequence[str], int, LearnerSettings], Bandit[str]]
@@ -95,6 +96,8 @@ def _perceptron(contexts_PF: np.ndarray, rewards_PA: np.ndarray, s: LearnerSetti
 
 
 def _ridge(contexts_PF: np.ndarray, rewards_PA: np.ndarray, s: LearnerSettings) -> Scores:
+    if s.kept:
+        return Scores(Shared().fit(contexts_PF, rewards_PA, s.kept, s.seed))
     return Scores(Ridge().fit(contexts_PF, rewards_PA, s.seed))
 
 

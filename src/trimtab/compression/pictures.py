@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trimtab.compression.actions import Action, menu
+from trimtab.compression.actions import Action, parse
+from trimtab.compression.context_encoders import Cost, check_fingerprints, costs, prompt_features, sources_of
 from trimtab.compression.engine.prefill import prefill
 from trimtab.compression.features import PromptFeatures, chosen
 from trimtab.compression.model_names import load
@@ -55,25 +56,33 @@ class KeptTokens:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Both. ``needles``: None where they were not asked for."""
+    """Both, and what the policy's features cost. ``needles``: None where they were not asked for."""
 
     needles: Needles | None
     kept: KeptTokens
+    costs: tuple[Cost, ...]
 
 
 class _Reader:
     """The model, the menu and the router: what happens to one prompt."""
 
-    def __init__(self, model: PreTrainedModel, actions: Sequence[Action], router: Router, recipe: Train) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        actions: Sequence[Action],
+        router: Router,
+        recipe: Train,
+        features: PromptFeatures,
+    ) -> None:
         self.model, self.actions, self.router = model, list(actions), router
-        self._part, self._features = recipe.reward, PromptFeatures()
+        self._part, self.features = recipe.reward, features
         self._settings = ScoreSettings(scored_tokens=recipe.scored_tokens)
 
     def read(self, prompt: Prompt) -> tuple[Any, int]:
         """The prefill, and the column that was learned for it."""
-        weights = [*(action.method.weights for action in self.actions), *self._features.weights]
+        weights = [*(action.method.weights for action in self.actions), *self.features.weights]
         read = prefill(self.model, prompt.token_ids, weights)
-        features = {name: vector[None] for name, vector in self._features(read, prompt).items()}
+        features = {name: vector[None] for name, vector in self.features(read, prompt).items()}
         return read, int(self.router.learned(chosen(features, self.router.encoder))[0])
 
     def rewards(self, prompt: Prompt, fixed: int) -> tuple[float, float]:
@@ -85,31 +94,27 @@ class _Reader:
         return float(rewards[0]), float(rewards[-1])
 
 
-def pictures(recipe: Train, router: Router, table: RewardTable, *, needle: bool) -> Pictures | None:
-    """From the model that the table was made with; None where the policy reads more than the prefill's features.
+def pictures(recipe: Train, router: Router, table: RewardTable, *, needle: bool) -> Pictures:
+    """From the model that the table was made with.
 
-    Raises ValueError where the recipe's model is not the table's.
+    Raises ValueError where the recipe's model is not the table's, or the policy sees what cannot be made anew.
     """
-    if not set(chosen_names(router.encoder)) <= {"tail", "look_back", "hidden"}:
-        return None
     model, tokenizer = load(recipe.model_name, recipe.gpus, recipe.dtype)
     made_with = table.about.get("fingerprint")
     if made_with != fingerprint.of_weights(model):
         raise ValueError(f"{recipe.model_name} is not the model that the table was made with: name that one")
-    reader = _Reader(model, menu(recipe.menu), router, recipe)
+    actions = [parse(name) for name in router.actions]
+    features = prompt_features(sources_of(router), tokenizer, actions, [router.budget])
+    check_fingerprints(features, router.about)
+    reader = _Reader(model, actions, router, recipe, features)
     fixed = router.actions.index(str(router.about_verdict("best_fixed") or router.actions[0]))
     longest = int(table.prompt_tokens_P.max())
+    shown = named(recipe.prompts, tokenizer, 3, recipe.max_tokens)
     return Pictures(
         needles(reader, tokenizer, fixed, longest) if needle else None,
-        kept_tokens(reader, tokenizer, fixed, named(recipe.prompts, tokenizer, 3, recipe.max_tokens)[-1]),
+        kept_tokens(reader, tokenizer, fixed, shown[-1]),
+        tuple(costs(model, shown, features)),
     )
-
-
-def chosen_names(encoder: str) -> tuple[str, ...]:
-    """The vectors that an encoder's name stands for."""
-    from trimtab.compression.features import ENCODERS
-
-    return ENCODERS.get(encoder, tuple(encoder.split("+")))
 
 
 def _needle(tokenizer: PreTrainedTokenizerBase, tokens: int, depth: float, number: int) -> Prompt:

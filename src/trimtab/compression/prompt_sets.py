@@ -47,10 +47,10 @@ def named(
 
 
 def rows_by_part(names: Sequence[str], *, calibration: float, held_out: float) -> dict[str, list[int]]:
-    """The rows of each part of the split, by the prompts' names. Raises ValueError where a part is empty."""
-    from trimtab.compression.tasks.splits import PARTS, part_of
+    """The rows of each part of the split, by the prompts' names (or documents). Raises ValueError where a part is empty."""
+    from trimtab.compression.tasks.splits import PARTS, document_of, part_of
 
-    parts = [part_of(name, calibration=calibration, held_out=held_out) for name in names]
+    parts = [part_of(document_of(name), calibration=calibration, held_out=held_out) for name in names]
     rows = {part: [row for row, own in enumerate(parts) if own == part] for part in PARTS}
     wanted = [part for part in PARTS if part != "calibration" or calibration > 0]
     empty = [part for part in wanted if not rows[part]]

@@ -11,7 +11,8 @@ class Prompt:
 
     ``answer_ids``: the answer that is teacher-forced, two tokens or more (the first is free: it comes from the full
     cache); none: the full cache's own greedy answer. ``references``: right answers, for a task's metric. ``group``: the
-    kind of task, which a metadata lookup may know. Raises ValueError.
+    kind of task, which a metadata lookup may know. ``metric``: the task's own (``tasks.metrics``), none where it is empty;
+    ``classes`` and ``first_line``: what it grades by. Raises ValueError.
     """
 
     name: str
@@ -19,6 +20,9 @@ class Prompt:
     answer_ids: tuple[int, ...] = ()
     references: tuple[str, ...] = ()
     group: str = ""
+    metric: str = ""
+    classes: tuple[str, ...] = ()
+    first_line: bool = False
 
     def __post_init__(self) -> None:
         if not self.token_ids:

@@ -30,11 +30,18 @@ class Tabulate:
     max_tokens: int = 7500
     """Longer prompts lose their middle; generated ones are made so long."""
     menu: str = "default"
-    """Actions: default, seed (the reference's grid of 60), waits, u5b or methods."""
+    """Actions: default, seed (the reference's grid of 60), waits, u5b, methods; layered (learns the layers' budgets)."""
     budgets: tuple[int, ...] = (32, 64, 128, 256)
     """Tokens kept per KV head, averaged over the layers."""
+    context_encoder_model: str = "structural+hidden"
+    """Vectors kept for policies, joined by +: structural, hidden (always there), kept (what each action keeps), minilm,
+    m2-bert, m2-bert=FOLDER, text=NAME (any sentence-transformers model)."""
     scored_tokens: int = 4
     """Answer tokens scored, beyond the first, which is free."""
+    new_tokens: int = 0
+    """Also let every compressed cache answer freely, so many tokens, for the rewards rouge_l and metric; 0: none."""
+    cosine_model: str = ""
+    """The text encoder of the reward cosine (needs new tokens): minilm, m2-bert, m2-bert=FOLDER, text=NAME; or none."""
 
     def run(self) -> None:
         from trimtab.compression.tabulate_verb import tabulate_prompts

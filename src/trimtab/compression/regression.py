@@ -7,7 +7,7 @@ mean squared error of all rewards (AdamW).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -57,6 +57,63 @@ class Ridge:
             mlp = solve(contexts_PF[inside], rewards_PA[inside], strength)
             total += earned(mlp, contexts_PF[outside], rewards_PA[outside]) * int(outside.sum())
         return total / len(fold_P)
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Ridge where the last columns tell what each action would keep (``kept_features``): K numbers for each action in turn.
+
+    First one regression, the same for all actions, of an action's reward (less its mean) on its own K numbers; then a ridge
+    of what remains on the other columns. Both strengths by cross-validation on the mean reward of the choices.
+    """
+
+    kept_strengths: tuple[float, ...] = (0.003, 0.03, 0.3)
+    strengths: tuple[float, ...] = (1.0, 10.0, 100.0, 1e6)
+    folds: int = 5
+
+    def fit(self, contexts_PF: np.ndarray, rewards_PA: np.ndarray, kept: int, seed: int = 0) -> MLP:
+        """Scores of the actions; ``kept``: columns of the block. Raises ValueError where it is no K for each action."""
+        actions = rewards_PA.shape[1]
+        if kept < actions or kept % actions or kept > contexts_PF.shape[1]:
+            raise ValueError(f"{kept} columns for {actions} actions: expected as many numbers for each of them")
+        if len(contexts_PF) < self.folds:
+            raise ValueError(f"{len(contexts_PF)} prompts to learn from: expected {self.folds} or more")
+        fold_P = np.random.default_rng(seed).permutation(len(contexts_PF)) % self.folds
+        totals: dict[tuple[float, float], float] = {}
+        for fold in range(self.folds):
+            inside, outside = fold_P != fold, fold_P == fold
+            for pair, mlp in self._solved(contexts_PF[inside], rewards_PA[inside], kept):
+                gained = earned(mlp, contexts_PF[outside], rewards_PA[outside]) * int(outside.sum())
+                totals[pair] = totals.get(pair, 0.0) + gained
+        best = max(totals, key=lambda pair: (totals[pair], pair))
+        one = replace(self, kept_strengths=best[:1], strengths=best[1:])
+        return one._solved(contexts_PF, rewards_PA, kept)[0][1]
+
+    def _solved(
+        self, contexts_PF: np.ndarray, rewards_PA: np.ndarray, kept: int
+    ) -> list[tuple[tuple[float, float], MLP]]:
+        """The scores of each pair of strengths."""
+        count, actions = rewards_PA.shape
+        plain = contexts_PF.shape[1] - kept
+        kept_PAK = contexts_PF[:, plain:].reshape(count, actions, -1)
+        middle_AK, mean_A = kept_PAK.mean(axis=0), rewards_PA.mean(axis=0)
+        rows_RK, rest_PA = (kept_PAK - middle_AK).reshape(count * actions, -1), rewards_PA - mean_A
+        gram_KK, moment_K = rows_RK.T @ rows_RK, rows_RK.T @ rest_PA.reshape(-1)
+        middle_F = contexts_PF[:, :plain].mean(axis=0)
+        centred_PF = contexts_PF[:, :plain] - middle_F
+        gram_FF = centred_PF.T @ centred_PF
+        made: list[tuple[tuple[float, float], MLP]] = []
+        for kept_strength in self.kept_strengths:
+            weights_K = np.linalg.solve(gram_KK + kept_strength * len(rows_RK) * np.eye(len(gram_KK)), moment_K)
+            left_PA = rest_PA - (kept_PAK - middle_AK) @ weights_K
+            for strength in self.strengths:
+                ridge = gram_FF + strength * count * np.eye(plain)
+                weights_FA = np.linalg.solve(ridge, centred_PF.T @ left_PA)
+                block_KA = np.kron(np.eye(actions), weights_K[:, None])
+                bias_A = mean_A - middle_F @ weights_FA - middle_AK @ weights_K
+                mlp = linear_mlp(np.concatenate((weights_FA, block_KA)), bias_A)
+                made.append(((kept_strength, strength), mlp))
+        return made
 
 
 @dataclass(frozen=True)

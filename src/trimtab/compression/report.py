@@ -55,7 +55,7 @@ def write_report(folder: Path, evaluation: Evaluation) -> Path:
         section("Which actions were taken", *_actions(found)),
         section("Controls", *_controls(found)),
         *([section("Over the budgets", *_frontier(evaluation))] if evaluation.others else []),
-        *(_pictures(evaluation.pictures) if evaluation.pictures else []),
+        *_pictures(evaluation.pictures),
         section("How it was measured", *_measured(evaluation)),
     )
     return write_page(folder / "report.html", content)
@@ -225,4 +225,10 @@ def _measured(evaluation: Evaluation) -> list[Html]:
         "split": "by a hash of each prompt's name: no prompt is learnt from and judged",
         "intervals": f"paired bootstrap over prompts, {RESAMPLES} resamples, 95 %",
     }
-    return [explained(lines)]
+    costs = [
+        table(
+            ("what the policy may see", "ms per prompt", "of reading it"),
+            [(cost.part, f"{1000 * cost.seconds:.1f}", percent(cost.share)) for cost in evaluation.pictures.costs],
+        )
+    ]
+    return [explained(lines), *costs]

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from trimtab.compression.engine.kept_sets import KeptSets
 from trimtab.compression.engine.many import Answers
 from trimtab.compression.engine.prefill import Prefilled
 from trimtab.compression.prompts import Prompt
+from trimtab.compression.tasks.text import graded
 
 Decode = Callable[[Sequence[int]], str]
 Embed = Callable[[Sequence[str]], np.ndarray]
@@ -39,6 +40,26 @@ def rouge_l(given: Sequence[Any], reference: Sequence[Any]) -> float:
             row[column] = diagonal + 1 if word == other else max(above, row[column - 1])
             diagonal = above
     return 2 * row[-1] / (len(given) + len(reference))
+
+
+def measures_for(
+    prompts: Sequence[Prompt],
+    tokenizer: PreTrainedTokenizerBase,
+    new_tokens: int,
+    embed: Embed | None = None,
+) -> TextMeasures | None:
+    """Free answers of at most ``new_tokens`` tokens, read by the tokenizer and graded by the prompts' own metrics where all
+    have one; None for no new tokens."""
+    if not new_tokens:
+        return None
+    plain: Any = tokenizer
+    stops = (int(plain.eos_token_id),) if plain.eos_token_id is not None else ()
+    metric = graded if all(prompt.metric for prompt in prompts) else None
+
+    def decode(ids: Sequence[int]) -> str:
+        return str(plain.decode(list(ids), skip_special_tokens=True))
+
+    return TextMeasures(decode, new_tokens, stops, embed, metric)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ class Train:
     model_name: str = "zoo:recall"
     """zoo:recall, llama, llama2, llama3, opt, a hub id, or a path."""
     gpus: tuple[int, ...] = ()
-    """The CUDA device to use; several: `accelerate launch` one process each."""
+    """The CUDA device to use; for several: `accelerate launch` tabulate, and give its table."""
     dtype: str = "auto"
     """Arithmetic of the model: auto (the file's own), float32, bfloat16, float16."""
     table: Path | None = None
@@ -32,18 +32,24 @@ class Train:
     max_tokens: int = 7500
     """Longer prompts lose their middle; generated ones are made so long."""
     menu: str = "default"
-    """Actions to choose among: default, seed (the reference's grid of 60), waits, u5b or methods."""
+    """Actions to choose among: default, seed (the reference's grid of 60), waits, u5b, methods; layered (learns the
+    layers' budgets)."""
     budget: int = 64
     """Tokens kept per KV head, averaged over the layers."""
     reward: str = "fidelity"
     """A part of the table: fidelity (exp(-KL) to the full cache), agreement, answer_right, rouge_l, cosine, metric."""
     scored_tokens: int = 4
     """Answer tokens scored, beyond the first, which is free."""
+    new_tokens: int = 0
+    """Also let every compressed cache answer freely, so many tokens, for the rewards rouge_l and metric; 0: none."""
+    cosine_model: str = ""
+    """The text encoder of the reward cosine (needs new tokens): minilm, m2-bert, m2-bert=FOLDER, text=NAME; or none."""
     learner: str = "ridge"
     """ridge or mlp (full information, tables only); bandits: lin-ucb, lin-ts, neural-linear-ucb, neural-linear-ts,
     neural-ucb (as published: diagonal, warm start), neural-ucb-theta0, neural-ucb-full, neural-ts."""
     context_encoder_model: str = "structural+hidden"
-    """What the policy sees: structural, hidden, structural+hidden, or vectors of the table joined by +."""
+    """What the policy sees, joined by +: structural, hidden, kept (what each action would keep), minilm, m2-bert,
+    m2-bert=FOLDER, text=NAME; of a table given by --table: what it holds."""
     iterations: int = 300
     """Updates of a bandit."""
     episodes_per_update: int = 32

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from trimtab.compression import learners
-from trimtab.compression.actions import menu
+from trimtab.compression import learners, menus
 from trimtab.compression.bandit_training import BanditSchedule, BanditTraining, Deployment
-from trimtab.compression.features import PromptFeatures
+from trimtab.compression.context_encoders import embedder, fingerprints, kept_columns, prompt_features, resolved
 from trimtab.compression.judging import Split, announce, judged, settle
 from trimtab.compression.learners import BANDITS, FULL_INFORMATION, Centred, LearnerSettings
 from trimtab.compression.model_names import load
@@ -26,6 +25,7 @@ from trimtab.compression.scoring import ScoreSettings
 from trimtab.compression.sources import LiveSource, Source, TableSource
 from trimtab.compression.table import RewardTable
 from trimtab.compression.tabulating import tabulate
+from trimtab.compression.text_measures import measures_for
 from trimtab.console import say
 from trimtab.lm import fingerprint
 from trimtab.parallel import workers
@@ -42,6 +42,10 @@ SCALED_BY = 64
 def train(command: Train) -> None:
     """``trimtab compression train``."""
     command = resumed(command) if command.resume else command
+    if workers().count > 1:
+        raise ValueError(
+            "training runs in one process: `trimtab compression tabulate` spreads over processes; give its table by --table"
+        )
     learners.check(command.learner)
     if command.online and command.learner not in BANDITS:
         raise ValueError(
@@ -56,6 +60,7 @@ def train(command: Train) -> None:
             return
         table = table_of(command, run.path)
         split = Split.of(table, command.calibration_share, command.held_out_share)
+        menus.check_teachers(table.about, split.held_out.prompts)
         router = learned(command, split, run)
         found = judged(router, split, command.reward)
         settle(router, found, run.path / "policy")
@@ -103,7 +108,15 @@ def table_of(command: Train, folder: Path) -> RewardTable:
         return table
     model, tokenizer = load(command.model_name, command.gpus, command.dtype)
     prompts = named(command.prompts, tokenizer, command.prompt_count, command.max_tokens)
-    actions = menu(command.menu)
+    actions, taught = menus.actions_of(
+        command.menu,
+        model,
+        prompts,
+        command.budget,
+        scored_tokens=command.scored_tokens,
+        shares=(command.calibration_share, command.held_out_share),
+    )
+    features = prompt_features(command.context_encoder_model, tokenizer, actions, [command.budget])
     say(f"tabulating {len(prompts)} prompts, {len(actions)} actions at a budget of {command.budget} tokens")
     return tabulate(
         model,
@@ -112,9 +125,14 @@ def table_of(command: Train, folder: Path) -> RewardTable:
         [command.budget],
         folder / "table",
         settings=ScoreSettings(scored_tokens=command.scored_tokens),
-        features=PromptFeatures(),
-        about={"model": command.model_name},
-        team=workers(),
+        texts=measures_for(prompts, tokenizer, command.new_tokens, embedder(command.cosine_model)),
+        features=features,
+        about={
+            "model": command.model_name,
+            "encoders": fingerprints(features),
+            "cosine_model": command.cosine_model,
+            **taught,
+        },
     )
 
 
@@ -127,26 +145,33 @@ def deployment_of(command: Train, about: Mapping[str, Plain]) -> Deployment:
     """What the router is told beside what was learned."""
     said: dict[str, Plain] = {"learner": command.learner, "reward": command.reward, "seed": command.seed}
     said |= {"calibration_share": command.calibration_share, "held_out_share": command.held_out_share}
-    return Deployment(command.budget, command.context_encoder_model, command.uncertainty_coef, {**said, **about})
+    said["context_encoder_model"] = command.context_encoder_model
+    encoder = resolved(command.context_encoder_model, command.budget)
+    return Deployment(command.budget, encoder, command.uncertainty_coef, {**said, **about})
 
 
 def learned(command: Train, split: Split, run: Run) -> Router:
     """The policy that the learner makes of the training part."""
-    source = TableSource(split.train, command.reward, command.budget, command.context_encoder_model)
+    encoder = resolved(command.context_encoder_model, command.budget)
+    source = TableSource(split.train, command.reward, command.budget, encoder)
     scaler = Scaler.of(source.features_PF)
     deployment = deployment_of(command, {"table": split.train.content_hash, **_model_of(split.train)})
-    settings = settings_of(command)
+    settings = replace(settings_of(command), kept=kept_columns(split.train.features, encoder))
+    if settings.kept and command.learner in BANDITS:
+        raise ValueError(
+            f"{command.learner} learns each action apart: expected ridge or mlp for what each action keeps"
+        )
     if command.learner in FULL_INFORMATION:
         if command.uncertainty_coef:
             raise ValueError(f"{command.learner} knows no uncertainty: expected --uncertainty-coef 0, or a bandit")
         scores = FULL_INFORMATION[command.learner](scaler(source.features_PF), source.rewards_PA, settings)
         return deployment.router(source.actions, scaler, scores)
-    judged = TableSource(split.calibration, command.reward, command.budget, command.context_encoder_model)
+    judged = TableSource(split.calibration, command.reward, command.budget, encoder)
     return _bandit(command, source, judged, scaler, deployment, run)
 
 
 def _model_of(table: RewardTable) -> dict[str, Plain]:
-    return {name: table.about[name] for name in ("fingerprint", "model") if name in table.about}
+    return {name: table.about[name] for name in ("fingerprint", "model", "encoders") if name in table.about}
 
 
 def _bandit(command: Train, source: Source, judged: Source, scaler: Scaler, deployment: Deployment, run: Run) -> Router:
@@ -167,17 +192,28 @@ def _online(command: Train, run: Run) -> Router:
     rows = rows_by_part(
         [prompt.name for prompt in prompts], calibration=command.calibration_share, held_out=command.held_out_share
     )
-    actions, features = menu(command.menu), PromptFeatures()
+    actions, _ = menus.actions_of(
+        command.menu,
+        model,
+        prompts,
+        command.budget,
+        scored_tokens=command.scored_tokens,
+        shares=(command.calibration_share, command.held_out_share),
+    )
+    features = prompt_features(command.context_encoder_model, tokenizer, actions, [command.budget])
+    encoder = resolved(command.context_encoder_model, command.budget)
     settings = ScoreSettings(scored_tokens=command.scored_tokens)
 
     def live(part: str) -> LiveSource:
         own: list[Prompt] = [prompts[row] for row in rows[part]]
-        return LiveSource(
-            model, own, actions, command.reward, command.budget, command.context_encoder_model, features, settings
-        )
+        return LiveSource(model, own, actions, command.reward, command.budget, encoder, features, settings)
 
     source = live("train")
     scaler = Scaler.of(source.features(range(min(SCALED_BY, source.count))))
-    made_with: dict[str, Plain] = {"model": command.model_name, "fingerprint": fingerprint.of_weights(model)}
+    made_with: dict[str, Plain] = {
+        "model": command.model_name,
+        "fingerprint": fingerprint.of_weights(model),
+        "encoders": fingerprints(features),
+    }
     deployment = deployment_of(command, {**made_with, "online": True})
     return _bandit(command, source, live("calibration"), scaler, deployment, run)

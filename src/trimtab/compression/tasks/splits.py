@@ -16,6 +16,11 @@ Part = Literal["train", "calibration", "held_out"]
 PARTS: tuple[Part, ...] = ("train", "calibration", "held_out")
 
 
+def document_of(name: str) -> str:
+    """What a prompt is split by: the document that its name ends in, after ``#``; the name, where it names none."""
+    return name.rpartition("#")[2]
+
+
 def part_of(key: str, *, calibration: float = 0.25, held_out: float = 0.25) -> Part:
     """The part that ``key`` belongs to. Raises ValueError where the shares leave nothing to train on."""
     if calibration < 0 or held_out < 0 or calibration + held_out >= 1:

@@ -72,4 +72,19 @@ def tokenized(task: TextTask, tokenizer: PreTrainedTokenizerBase, max_tokens: in
     else:
         before, after = _special_tokens(plain)
         ids = [*before, *ids, *after]
-    return Prompt(task.name, tuple(map(int, ids)), references=task.references, group=task.task)
+    return Prompt(
+        task.name,
+        tuple(map(int, ids)),
+        references=task.references,
+        group=task.task,
+        metric=task.metric,
+        classes=task.classes,
+        first_line=task.first_line,
+    )
+
+
+def graded(answer: str, prompt: Prompt) -> float:
+    """The grade of an answer by the prompt's own metric, 0..1. Raises ValueError for a prompt that names none."""
+    if not prompt.metric:
+        raise ValueError(f"{prompt.name} has no metric of its own: expected prompts of LongBench's format, or ruler")
+    return metrics.grade(prompt.metric, answer, prompt.references, classes=prompt.classes, first_line=prompt.first_line)
