@@ -34,6 +34,7 @@ from trimtab.qcode.q.values import (
 )
 
 MOST_DEPTH = 100
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 class Enumerated(ValueError):
@@ -69,7 +70,7 @@ def _plain(x: Q, depth: int) -> Any:
 
 def encode(x: Q) -> bytes:
     """A q value as bytes. Raises ValueError where it is nested too deep."""
-    return json.dumps(_plain(x, 0), separators=(",", ":")).encode()
+    return _JSON.encode(_plain(x, 0)).encode()
 
 
 def _typed(content: list[Any]) -> Vec:

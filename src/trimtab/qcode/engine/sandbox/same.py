@@ -19,13 +19,16 @@ Plain = Any
 def read(data: bytes) -> Plain:
     """The JSON that a program sent, objects as lists of pairs. Raises ValueError on anything else."""
     try:
-        return _checked(json.loads(data, object_pairs_hook=_Tagged), 0)
+        return _checked(_DECODER.decode(data.decode()), 0)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
 
 class _Tagged(list[Any]):
     """An object, as pairs: of a program's keys no dictionary is made."""
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_Tagged)
 
 
 def _checked(value: Any, depth: int) -> Plain:

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 
 MOST_BYTES = 4096
-FORK, END, CLOSED, WAITED, READY, FAILED = b"F", b"E", b"C", b"W", b"R", b"X"
+FORK, END, CLOSED, WAITED, READY, FAILED, NO_LEVEL = b"F", b"E", b"C", b"W", b"R", b"X", b"L"
 
 _SLOT = struct.Struct("<cB")
 _ENDED = struct.Struct("<cBi??dQ")
