@@ -1,8 +1,9 @@
 """How do q values cross between processes? As JSON: bare longs, floats, booleans and symbols, all else under a tag.
 
-``{"a": [type, value]}`` an atom, ``{"v": [type, items, attribute]}`` a typed list (chars as one text), ``{"l": [items,
-attribute]}`` a general list, ``{"d": [keys, values, attribute]}``, ``{"t": [names, columns, attribute]}``, ``{"f": text}`` a
-function, ``{"n": 0}`` the generic null, ``{"h": 0}`` an elided item. Enumerations cross as ``{"e": their symbols}``.
+``{"a": [type, value]}`` an atom, ``{"v": [type, items, attribute]}`` a typed list (chars as one text), ``{"l":
+[items, attribute]}`` a general list, ``{"d": [keys, values, attribute]}``, ``{"t": [names, columns, attribute]}``,
+``{"f": text}`` a function, ``{"n": 0}`` the generic null, ``{"h": 0}`` an elided item. Enumerations cross as ``{"e":
+their symbols}``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What does a confined process do with a python program? Runs it, then answers calls of its function, until the grader ends it.
+"""What does a confined process do with a python program?
+
+Runs it, then answers calls of its function, until the grader ends it.
 
 Everything here shares its process with the program, which may change any of it: only values that the grader compares with
 its own leave, and no expected value ever comes here. The exception are assertions whose arguments cannot be passed by value

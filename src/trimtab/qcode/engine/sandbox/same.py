@@ -1,7 +1,7 @@
 """Is a python value the expected one? Both as JSON (see ``plainvalues``), so that nothing of the program's own is asked.
 
-``exact``: types too, floats to the bit (nan is nan). ``loose``: numbers by value, floats within a tolerance, tuples and lists
-alike. ``unordered``: loose, and the order of the outermost items does not count.
+``exact``: types too, floats to the bit (nan is nan). ``loose``: numbers by value, floats within a tolerance, tuples
+and lists alike. ``unordered``: loose, and the order of the outermost items does not count.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What does a process cost that is forked from this one? Mostly pages copied because it writes to them: fewer are better.
 
-Objects that a fork makes go to the free places among those that are there, all over the memory, and each page that it writes to
-is copied first. So the free places are filled with objects nobody needs, and what forks make lies together on new pages.
+Objects that a fork makes go to the free places among those that are there, all over the memory, and each page that it
+writes to is copied first. So the free places are filled with objects nobody needs, and what forks make lies together
+on new pages.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ _OBJECT, _INTEGER, _HEADER = 16, 32, 33
 
 def free_places() -> dict[int, int]:
     """How many free places of each size there are among the small objects, as CPython tells; empty where it does not."""
+    tell = getattr(sys, "_debugmallocstats", None)
+    if tell is None:
+        return {}
     report, before = os.memfd_create("report"), os.dup(2)
     os.dup2(report, 2)
     try:
-        sys._debugmallocstats()
-    except AttributeError:
-        return {}
+        tell()
     finally:
         os.dup2(before, 2)
         os.close(before)
-        text = os.pread(report, 1 << 20, 0).decode(errors="replace")
-        os.close(report)
+    text = os.pread(report, 1 << 20, 0).decode(errors="replace")
+    os.close(report)
     found: dict[int, int] = {}
     for line in text.partition("# arenas")[0].splitlines():
         columns = line.split()

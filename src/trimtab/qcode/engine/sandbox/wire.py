@@ -1,8 +1,8 @@
 """What do a grader's worker and its server say to each other? Short messages on a socket that keeps their borders.
 
-Worker: fork a process (its channel comes along as a descriptor), end it (CLOSED: it has closed its channel, so that it is most
-likely about to die by itself), tell how long it had to wait for a processor. Server:
-ready, ended, waited, failed. Programs and tests never pass here; a program's process does not have this socket.
+Worker: fork a process (its channel comes along as a descriptor), end it (CLOSED: it has closed its channel, so that
+it is most likely about to die by itself), tell how long it had to wait for a processor. Server: ready, ended, waited,
+failed. Programs and tests never pass here; a program's process does not have this socket.
 """
 
 from __future__ import annotations
