@@ -209,7 +209,9 @@ def run_batch(programs: Sequence[tuple[str, str, Status]], workers: int) -> Outc
     seconds = time.perf_counter() - begun
     executor.close()
     left = len(_below(os.getpid()) - before)
-    return Outcome(verdicts, seconds, memory[-1] - memory[min(1, len(memory) - 1)], leaked, left, executor.pool.replaced)
+    return Outcome(
+        verdicts, seconds, memory[-1] - memory[min(1, len(memory) - 1)], leaked, left, executor.pool.replaced
+    )
 
 
 def judged(programs: Sequence[tuple[str, str, Status]], outcome: Outcome) -> tuple[Table, list[dict[str, object]]]:
@@ -222,9 +224,7 @@ def judged(programs: Sequence[tuple[str, str, Status]], outcome: Outcome) -> tup
     wrong = 0
     for kind in dict.fromkeys(kind for kind, _, _ in programs):
         pairs = [
-            (status, verdict)
-            for (a, _, status), verdict in zip(programs, outcome.verdicts, strict=True)
-            if a == kind
+            (status, verdict) for (a, _, status), verdict in zip(programs, outcome.verdicts, strict=True) if a == kind
         ]
         others = Counter(verdict.status.value for status, verdict in pairs if verdict.status != status)
         wrong += others.total()

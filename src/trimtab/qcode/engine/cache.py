@@ -1,4 +1,6 @@
-"""Has this very program been graded before? Verdicts by program, tests, limits, isolation and engine, kept in memory or a file.
+"""Has this very program been graded before?
+
+Verdicts by program, tests, limits, isolation and engine, kept in memory or a file.
 
 Late in training most completions repeat. The key is a digest of all that a verdict depends on, the engine's own source text
 among it. The file is a SQLite database: several processes may share it, and a kill leaves it whole.

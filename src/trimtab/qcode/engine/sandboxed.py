@@ -1,4 +1,6 @@
-"""How are programs graded that nobody has read? Each in a fresh confined process, many at a time; engines q-embedded, python.
+"""How are programs graded that nobody has read?
+
+Each in a fresh confined process, many at a time; engines q-embedded, python.
 
 with Sandboxed("q-embedded") as engine:
     verdicts = engine.run([Program("solve:{sum x}", "solve")], [[CallTest(("1 2 3",), "6")]])

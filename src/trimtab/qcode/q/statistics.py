@@ -27,6 +27,7 @@ from trimtab.qcode.q.values import (
     INT,
     LONG,
     NULLS,
+    REAL,
     SHORT,
     SYM,
     Dict,
@@ -447,10 +448,28 @@ def _mdev(n: int, y: Vec) -> Q:
         return floats([float(np.std(w)) if len(w) else float("nan") for w in known])
 
 
+def _sliding(best: Any, n: int, a: Any) -> Any:
+    """The best of the last ``n`` items at each place, from windows of doubled width."""
+    out, width = a.copy(), 1
+    n = min(n, len(a))
+    while width < n:
+        step = min(width, n - width)
+        grown = out.copy()
+        grown[step:] = best(out[step:], out[:-step])
+        out, width = grown, width + step
+    return out
+
+
 def _mextreme(top: bool) -> Callable[[int, Vec], Q]:
+    """Nulls are ignored by ``mmax``; they are the least of all for ``mmin``."""
     pick = _extreme(top)
+    best: Any = np.maximum if top else np.minimum
 
     def f(n: int, y: Vec) -> Q:
+        if y.t in (BOOL, BYTE, CHAR) or y.t in BITS or y.t in FLOATS:
+            if top and mask_of(y).any():
+                return collect([pick(Vec(y.t, w)) for w in _window(max(n, 1), y.a)])
+            return Vec(y.t, _sliding(best, n, y.a))
         return collect([pick(Vec(y.t, w)) for w in _window(max(n, 1), y.a)]) if len(y.a) else y
 
     return f
@@ -494,9 +513,18 @@ def unmatrix(a: Any) -> Q:
     return floats(a) if a.ndim == 1 else Vec(0, [floats(row) for row in a])
 
 
+def _of_floats(x: Q) -> bool:
+    """Whether a list, or each list in it, is of floats: matrix functions take no other numbers."""
+    if type(x) is not Vec:
+        return False
+    return x.t in (REAL, FLOAT) if x.t else all(type(v) is Vec and v.t in (REAL, FLOAT) for v in x.a)
+
+
 @dyad("mmu")
 def mmu(x: Q, y: Q) -> Q:
     """Matrix product."""
+    if not (_of_floats(x) and _of_floats(y)):
+        raise QError("type")
     try:
         return unmatrix(matrix(x) @ matrix(y))
     except ValueError:
@@ -506,6 +534,8 @@ def mmu(x: Q, y: Q) -> Q:
 @monad("inv")
 def inv(x: Q) -> Q:
     """Inverse of a matrix; nulls where there is none."""
+    if not _of_floats(x):
+        raise QError("type")
     a = matrix(x)
     if a.ndim != 2 or a.shape[0] != a.shape[1]:
         raise QError("length")

@@ -1,7 +1,7 @@
 """What does a confined process say to its grader, and how is that read? A letter, then JSON or a line of text.
 
-A process never says that a test passed: it gives a value, or tells how the call failed. ``load`` answers stand for the whole
-program. Only a process of assertions, in which no program runs, says so of its own tests.
+A process never says that a test passed: it gives a value, or tells how the call failed. ``load`` answers stand for
+the whole program. Only a process of assertions, in which no program runs, says so of its own tests.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """How does a process give up what it could do, before a program's first character? Each step is for good.
 
-What forks inherit is done once, in the server (``prepare``): limits of memory, files and descriptors, no new privileges, no
-core; and another user, where calls are filtered. The rest is done by each fresh process (``confine``): processor time, no
-processes, death with the server, no descriptors but four, and last the filter. Without a filter a process also gets a session
-of its own and leaves the server's user, lest it signal the server.
+What forks inherit is done once, in the server (``prepare``): limits of memory, files and descriptors, no new
+privileges, no core; and another user, where calls are filtered. The rest is done by each fresh process (``confine``):
+processor time, no processes, death with the server, no descriptors but four, and last the filter. Without a filter a
+process also gets a session of its own and leaves the server's user, lest it signal the server.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How do a grader and a confined process talk? In frames: four bytes of length, then so many bytes.
 
-The process's side blocks; it has nothing else to do, and dies when its time is up. The grader's side never waits: it is given
-what has arrived (``Frames``) and refuses more bytes than were agreed.
+The process's side blocks; it has nothing else to do, and dies when its time is up. The grader's side never waits: it
+is given what has arrived (``Frames``) and refuses more bytes than were agreed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""What is asked of the processes of one program, and what comes of each test? A small machine of states for each way to test.
+"""What is asked of the processes of one program, and what comes of each test?
+
+A small machine of states for each way to test.
 
 A job hears frames and ends; it says what to send, and which process to end. It knows neither sockets nor time.
 """

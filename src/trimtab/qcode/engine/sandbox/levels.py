@@ -1,8 +1,9 @@
 """How strongly are programs kept apart from the machine? By named levels; asking for one that is not there raises.
 
-``seccomp``: a filter of system calls (no processes, files, network, signals), limits, another user. ``bubblewrap``: namespaces
-instead (no network, other processes unseen, read-only files), limits. ``bubblewrap+seccomp``: both. ``rlimits``: limits only;
-it stops accidents, not malice. ``auto``: seccomp, where the kernel lacks it bubblewrap, and never less.
+``seccomp``: a filter of system calls (no processes, files, network, signals), limits, another user. ``bubblewrap``:
+namespaces instead (no network, other processes unseen, read-only files), limits. ``bubblewrap+seccomp``: both.
+``rlimits``: limits only; it stops accidents, not malice. ``auto``: seccomp, where the kernel lacks it bubblewrap, and
+never less.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from numbers import Integral, Real
 from typing import Any, cast
 
 MOST_DEPTH = 100
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _SMALL = 1 << 63
 
 
@@ -90,7 +91,7 @@ def _plain(value: Any, depth: int) -> Any:
 
 def encode(value: Any) -> bytes:
     """``value`` as bytes. Raises NotPlain (a TypeError)."""
-    return json.dumps(_plain(value, 0), separators=(",", ":")).encode()
+    return _JSON.encode(_plain(value, 0)).encode()
 
 
 def _hashable(items: list[Any]) -> list[Any]:

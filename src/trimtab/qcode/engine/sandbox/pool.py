@@ -1,4 +1,7 @@
-"""How do thousands of jobs a minute go through a few workers? One loop that waits for whatever happens next at any of them."""
+"""How do thousands of jobs a minute go through a few workers?
+
+One loop that waits for whatever happens next at any of them.
+"""
 
 from __future__ import annotations
 

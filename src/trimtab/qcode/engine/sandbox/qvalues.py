@@ -1,8 +1,9 @@
 """How do q values cross between processes? As JSON: bare longs, floats, booleans and symbols, all else under a tag.
 
-``{"a": [type, value]}`` an atom, ``{"v": [type, items, attribute]}`` a typed list (chars as one text), ``{"l": [items,
-attribute]}`` a general list, ``{"d": [keys, values, attribute]}``, ``{"t": [names, columns, attribute]}``, ``{"f": text}`` a
-function, ``{"n": 0}`` the generic null, ``{"h": 0}`` an elided item. Enumerations cross as ``{"e": their symbols}``.
+``{"a": [type, value]}`` an atom, ``{"v": [type, items, attribute]}`` a typed list (chars as one text), ``{"l":
+[items, attribute]}`` a general list, ``{"d": [keys, values, attribute]}``, ``{"t": [names, columns, attribute]}``,
+``{"f": text}`` a function, ``{"n": 0}`` the generic null, ``{"h": 0}`` an elided item. Enumerations cross as ``{"e":
+their symbols}``.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from trimtab.qcode.q.values import (
 )
 
 MOST_DEPTH = 100
+_JSON = json.JSONEncoder(separators=(",", ":"))
 
 
 class Enumerated(ValueError):
@@ -69,7 +71,7 @@ def _plain(x: Q, depth: int) -> Any:
 
 def encode(x: Q) -> bytes:
     """A q value as bytes. Raises ValueError where it is nested too deep."""
-    return json.dumps(_plain(x, 0), separators=(",", ":")).encode()
+    return _JSON.encode(_plain(x, 0)).encode()
 
 
 def _typed(content: list[Any]) -> Vec:

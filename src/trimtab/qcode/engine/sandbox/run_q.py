@@ -12,7 +12,7 @@ from typing import Any
 from trimtab.qcode.engine.protocol import Status
 from trimtab.qcode.engine.sandbox import answers, qvalues
 from trimtab.qcode.engine.sandbox.confine import CHANNEL
-from trimtab.qcode.engine.sandbox.frames import receive, send
+from trimtab.qcode.engine.sandbox.frames import framed, receive, send
 from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
@@ -29,8 +29,9 @@ _SAMPLE = (
     "g:{x+y}/[0;1 2 3]; h:{[x;y] if[x>y;:x-y]; y}; i:0; while[i<3;i+:1]",
     'd:`a`b!1 2; r:select sum a by b from t; s:string 1.5; u:"a" vs "bab"; k:asc 3 1 2; v:@[{\'x};`e;::]',
     "m:count each (1 2;3 4 5); w:where 0=til[10] mod 2; y:1 2 3; e:y except 2; l:first reverse y; n:raze (1 2;enlist 3)",
-    '(f 1 2;1 2f;`a;"x";"text";1.5;0b;([]a:1 2);`a`b!1 2;2020.01.01;til 5;enlist 7;`a`b)',
+    "(f 1 2;k)",
 )
+_VALUES = '(1 2f;`a;"x";"text";1.5;0b;([]a:1 2);`a`b!1 2;2020.01.01;til 5;enlist 7;`a`b)'
 
 
 def _drop(text: str) -> None:
@@ -40,9 +41,13 @@ def _drop(text: str) -> None:
 def warm(extra: list[str]) -> None:
     """Make the sessions that the process will use, and run enough q that nothing is left to be loaded."""
     for _ in range(_ROUNDS):
-        trial = Session(LIMITS, _drop)
+        clean, session = Session(LIMITS, _drop), Session(LIMITS, _drop)
+        asked = _arguments(clean, [["1 2 3"], ["enlist 4"]])
         for text in _SAMPLE:
-            qvalues.encode(trial.value(text))
+            session.value(text)
+        for one in asked:
+            framed(_answer(session, "f", one, 1000))
+        qvalues.encode(session.value(_VALUES))
     _SESSIONS[:] = [Session(LIMITS, _drop), Session(LIMITS, _drop)]
 
 

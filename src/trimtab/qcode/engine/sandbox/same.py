@@ -1,7 +1,7 @@
 """Is a python value the expected one? Both as JSON (see ``plainvalues``), so that nothing of the program's own is asked.
 
-``exact``: types too, floats to the bit (nan is nan). ``loose``: numbers by value, floats within a tolerance, tuples and lists
-alike. ``unordered``: loose, and the order of the outermost items does not count.
+``exact``: types too, floats to the bit (nan is nan). ``loose``: numbers by value, floats within a tolerance, tuples
+and lists alike. ``unordered``: loose, and the order of the outermost items does not count.
 """
 
 from __future__ import annotations
@@ -19,13 +19,16 @@ Plain = Any
 def read(data: bytes) -> Plain:
     """The JSON that a program sent, objects as lists of pairs. Raises ValueError on anything else."""
     try:
-        return _checked(json.loads(data, object_pairs_hook=_Tagged), 0)
+        return _checked(_DECODER.decode(data.decode()), 0)
     except RecursionError:
         raise ValueError("nested too deep") from None
 
 
 class _Tagged(list[Any]):
     """An object, as pairs: of a program's keys no dictionary is made."""
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_Tagged)
 
 
 def _checked(value: Any, depth: int) -> Plain:

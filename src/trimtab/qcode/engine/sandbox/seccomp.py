@@ -1,7 +1,7 @@
 """How does the kernel refuse system calls to a process? By a filter in classic BPF that the process installs on itself.
 
-The filter checks the architecture first (calls by another table of numbers, 32-bit or x32, are fatal), then finds the call's
-number in a tree of comparisons. No library and no privilege is needed (PR_SET_NO_NEW_PRIVS).
+The filter checks the architecture first (calls by another table of numbers, 32-bit or x32, are fatal), then finds the
+call's number in a tree of comparisons. No library and no privilege is needed (PR_SET_NO_NEW_PRIVS).
 """
 
 from __future__ import annotations

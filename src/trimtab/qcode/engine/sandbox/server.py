@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import importlib
 import json
 import mmap
@@ -25,12 +24,17 @@ from typing import Any
 
 from trimtab.qcode.engine.sandbox import seccomp, wire
 from trimtab.qcode.engine.sandbox.confine import Bounds, prepare
+from trimtab.qcode.engine.sandbox.settle import settle
 
 _PR_SET_CHILD_SUBREAPER = 36
 _IDLE_SECONDS = 5
 _GRACE_SECONDS = 1.0
 """A process whose channel is closed has so long to die by itself, so that it is seen of what."""
 RUNNERS = {"q": "trimtab.qcode.engine.sandbox.run_q", "python": "trimtab.qcode.engine.sandbox.run_python"}
+
+
+class NoLevel(Exception):
+    """This machine lacks the level of isolation that was asked for."""
 
 
 @dataclass
@@ -185,15 +189,13 @@ def _filter_works() -> bool:
 def _begin(control: socket.socket, asked: dict[str, Any]) -> Server:
     bounds = Bounds(**asked["bounds"])
     if bounds.filtered and not _filter_works():
-        raise OSError("the kernel does not let a process filter its system calls (seccomp)")
+        raise NoLevel("the kernel does not let a process filter its system calls (seccomp)")
     runner = importlib.import_module(RUNNERS[asked["language"]])
     runner.warm(asked["modules"])
     page = mmap.mmap(-1, mmap.PAGESIZE)
     seccomp.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    settle()
     confine = prepare(bounds)
-    gc.collect()
-    gc.disable()
-    gc.freeze()
     return Server(control, runner, confine, page, not bounds.filtered, {})
 
 
@@ -215,10 +217,11 @@ def main() -> None:
     begun = time.process_time()
     try:
         if platform.system() != "Linux":
-            raise OSError("programs are confined on Linux only")
+            raise NoLevel("programs are confined on Linux only")
         server = _begin(control, json.loads(sys.argv[2]))
     except Exception as error:  # noqa: BLE001
-        control.send(wire.FAILED + f"{type(error).__name__}: {error}"[: wire.MOST_BYTES - 1].encode())
+        kind = wire.NO_LEVEL if isinstance(error, NoLevel) else wire.FAILED
+        control.send(kind + f"{type(error).__name__}: {error}"[: wire.MOST_BYTES - 1].encode())
         return
     control.send(wire.READY + json.dumps({"cpu_seconds": time.process_time() - begun}).encode())
     serve(server, parent)

@@ -1,8 +1,8 @@
 """What do a grader's worker and its server say to each other? Short messages on a socket that keeps their borders.
 
-Worker: fork a process (its channel comes along as a descriptor), end it (CLOSED: it has closed its channel, so that it is most
-likely about to die by itself), tell how long it had to wait for a processor. Server:
-ready, ended, waited, failed. Programs and tests never pass here; a program's process does not have this socket.
+Worker: fork a process (its channel comes along as a descriptor), end it (CLOSED: it has closed its channel, so that
+it is most likely about to die by itself), tell how long it had to wait for a processor. Server: ready, ended, waited,
+failed. Programs and tests never pass here; a program's process does not have this socket.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 
 MOST_BYTES = 4096
-FORK, END, CLOSED, WAITED, READY, FAILED = b"F", b"E", b"C", b"W", b"R", b"X"
+FORK, END, CLOSED, WAITED, READY, FAILED, NO_LEVEL = b"F", b"E", b"C", b"W", b"R", b"X", b"L"
 
 _SLOT = struct.Struct("<cB")
 _ENDED = struct.Struct("<cBi??dQ")

@@ -94,9 +94,10 @@ class Worker:
         self.control.settimeout(None)
         if message[:1] == wire.READY:
             return json.loads(message[1:])["cpu_seconds"]
+        why = message[1:].decode(errors="replace")
         if message[:1] == wire.FAILED:
-            why = message[1:].decode(errors="replace")
-        else:
+            raise InfraError(f"a {setup.language} server did not start: {why}")
+        if not message:  # it ended: before it was python, where it is started by another program
             assert self.process.stderr is not None
             why = self.process.stderr.read().decode(errors="replace").strip()[-500:] or "it ended at once"
         raise levels.Unavailable(f"isolation {setup.level!r} is not to be had here: {why}")

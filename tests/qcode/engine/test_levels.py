@@ -1,0 +1,66 @@
+"""Does each level of isolation grade, hold what it promises, and fail closed where it is not to be had?"""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from trimtab.qcode.engine.protocol import CallTest, Limits, Program, Status
+from trimtab.qcode.engine.sandbox import levels
+from trimtab.qcode.engine.sandboxed import Sandboxed
+
+LIMITS = Limits(cpu_seconds=0.5, wall_seconds=5, memory_mib=128)
+TESTS = [CallTest((1,), 2), CallTest((4,), 8)]
+BWRAP = pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+CODES = {
+    "def f(x): return 2 * x": {Status.PASSED},
+    "def f(x): return x": {Status.WRONG},
+    "def f(x):\n while True: pass": {Status.TIMEOUT},
+    "def f(x): bytearray(10**10)": {Status.MEMORY},
+    "import os\nos.fork()\ndef f(x): return 2 * x": {Status.FORBIDDEN},
+    "open('/tmp/trimtab-hack', 'w').write('x')\ndef f(x): return 2 * x": {Status.FORBIDDEN},
+    "import os\nos.kill(os.getppid(), 9)\ndef f(x): return 2 * x": {Status.FORBIDDEN},
+}
+
+
+@pytest.mark.parametrize(
+    "level",
+    ["seccomp", "rlimits", pytest.param("bubblewrap", marks=BWRAP), pytest.param("bubblewrap+seccomp", marks=BWRAP)],
+)
+def test_a_level_grades(level: levels.Isolation) -> None:
+    with Sandboxed("python", LIMITS, workers=1, isolation=level) as executor:
+        assert executor.isolation == level
+        verdicts = executor.run([Program(code, "f", "python") for code in CODES], [TESTS] * len(CODES))
+        assert executor.pool.replaced == 0
+    wrong = [(c, v) for (c, good), v in zip(CODES.items(), verdicts, strict=True) if v.status not in good]
+    assert wrong == []
+    assert {verdict.isolation for verdict in verdicts} == {level}
+
+
+@BWRAP
+def test_namespaces_have_no_network_and_no_other_processes() -> None:
+    code = """
+import os, socket
+def f(x):
+    if x == 1:
+        return sorted(name for _, name in socket.if_nameindex())
+    return len([name for name in os.listdir("/proc") if name.isdigit()]) < 6
+"""
+    with Sandboxed("python", LIMITS, workers=1, isolation="bubblewrap") as executor:
+        (verdict,) = executor.run([Program(code, "f", "python")], [[CallTest((1,), ["lo"]), CallTest((2,), True)]])
+    assert verdict.passed, verdict
+
+
+def test_a_level_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with Sandboxed("python", LIMITS, workers=1, isolation="bubblewrap") as executor:
+        with pytest.raises(levels.Unavailable, match="install the package bubblewrap.*isolation='rlimits'"):
+            executor.run([Program("", "f", "python")], [TESTS])
+    with pytest.raises(ValueError, match="'strong' is not known: expected one of auto, seccomp"):
+        Sandboxed("python", isolation="strong")  # pyright: ignore[reportArgumentType]
+
+
+def test_auto_never_goes_below_bubblewrap() -> None:
+    assert "rlimits" not in levels.candidates("auto")
+    assert list(levels.candidates("auto"))[0] == "seccomp"
