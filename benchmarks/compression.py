@@ -1,9 +1,10 @@
-"""Does a policy that picks the compression per prompt pay? zoo:recall, three independently trained models.
+"""What do published methods, bandits and promises give with the menu ``default``? zoo:recall, three trained models.
 
 python benchmarks/compression.py [--json OUT]
 
-1. At a tight budget: every way of choosing, on each model; intervals over prompts, and over models and prompts.
-2. At every budget: learned over best fixed, loose budgets included.
+1. At 64 tokens: every way of choosing, on each model; intervals over prompts, and over models and prompts.
+2. At every budget: learned over best fixed, loose budgets included. (That a learned choice beats the best fixed action on
+   all three models takes learned layers and tighter budgets: ``compression_learned.py`` claims and shows it.)
 3. Null controls: features of other prompts; questions of one length announced at one place (first model).
 4. Quality promised: eps 0.05 and 0.10, delta 0.10, against the smallest fixed budget with the same violation rate.
 
@@ -56,12 +57,12 @@ class Benchmark:
     """Independently trained models: zoo names or paths."""
     prompts: int = 1880
     """Prompts of the first model: 30% are learnt from, 15% calibrate, 55% are held out."""
-    further_prompts: int = 1200
+    further_prompts: int = 600
     """Prompts of each further model; promises are made on the first alone."""
     budgets: tuple[int, ...] = (64, 128, 256, 512, 768)
     """Tokens kept per KV head."""
     tight: int = 64
-    """The tight budget at which the claim is made."""
+    """The budget at which every learner and control is shown."""
     rounds: int = 80
     """Updates of 32 prompts that bandits learn from (the first model; on the others: none)."""
     out: Path = Path("runs/benchmark-compression")
@@ -253,9 +254,6 @@ def bars_of(command: Benchmark, measured: Sequence[Measured]) -> list[dict[str, 
     bars: list[dict[str, Any]] = []
     for found in measured:
         tight = found.contests[command.tight]
-        low = tight.against(LEARNED).low
-        name = f"{found.model}, budget {command.tight}: learned over best fixed, lower end of 95%"
-        bars.append({"name": name, "value": low, "bound": 0.0, "holds": low > 0})
         shuffled = tight.against(SHUFFLED).low
         name = f"{found.model}, budget {command.tight}: shuffled features gain nothing (lower end of 95%)"
         bars.append({"name": name, "value": shuffled, "bound": 0.0, "holds": shuffled <= 0})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from trimtab.compression import menus
-from trimtab.compression.actions import MENUS, layered, menu, parse
+from trimtab.compression.actions import MENUS, layered, menu, parse, short
 from trimtab.compression.engine.layers import Pyramid, Shares, Uniform
 from trimtab.compression.engine.method import Pool
 from trimtab.compression.engine.weights import Curve
@@ -50,6 +50,11 @@ def test_the_layered_menu_is_read_back_with_its_layers() -> None:
 def test_mistakes_are_told(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(name)
+
+
+def test_short_names_are_for_reading() -> None:
+    assert short("sigmoid(10,16)+keep(1,2)+pool(7)+shares(1,4,1,1)") == "sigmoid(10,16)+pool(7)+layers"
+    assert short("snapkv") == "snapkv"
 
 
 def test_unknown_menus_list_the_known() -> None:

@@ -130,6 +130,11 @@ MENUS: dict[str, Callable[[], list[Action]]] = {
 }
 
 
+def short(name: str) -> str:
+    """An action's name for a plot or a table: learned shares are ``layers``, what always stays is left out."""
+    return re.sub(r"\+shares\([^()]*\)", "+layers", re.sub(r"\+keep\([^()]*\)", "", name))
+
+
 def _unknown(kind: str, name: str, known: list[str]) -> ValueError:
     close = difflib.get_close_matches(name, known, 1)
     hint = f"Did you mean {close[0]!r}? " if close else ""

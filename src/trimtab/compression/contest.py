@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trimtab.compression.actions import METHODS
+from trimtab.compression.actions import METHODS, short
 from trimtab.compression.table import RewardTable
 from trimtab.statistics import Interval, mean_interval, paired_difference, verdict
 
@@ -85,7 +85,7 @@ class Contest:
             "against_best_fixed": gain.estimate,
             "low": gain.low,
             "high": gain.high,
-            "share_of_oracle_gain": gain.estimate / room if room > 1e-9 else None,
+            "share_of_oracle_gain": round(gain.estimate / room, 9) if room > 1e-9 else None,
             "verdict": "" if contender.name == BEST_FIXED else verdict(gain),
             "note": contender.note,
         }
@@ -113,7 +113,9 @@ def contest(
         raise ValueError("the tables are of different actions: tabulate both with the same menu")
     known, rewards_PA = train.rewards(part, budget), held_out.rewards(part, budget).astype(np.float64)
     count, best = len(rewards_PA), int(known.mean(axis=0).argmax())
-    rows = [Contender(BEST_FIXED, np.full(count, best), f"{train.actions[best]}, chosen on the training prompts")]
+    rows = [
+        Contender(BEST_FIXED, np.full(count, best), f"{short(train.actions[best])}, chosen on the training prompts")
+    ]
     published = {name: train.actions.index(name) for name in METHODS if name in train.actions}
     rows += [Contender(name, np.full(count, column), "published method") for name, column in published.items()]
     if train.groups and held_out.groups:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from trimtab.compression.actions import Action, parse
+from trimtab.compression.actions import Action, parse, short
 from trimtab.compression.context_encoders import Cost, check_fingerprints, costs, prompt_features, sources_of
 from trimtab.compression.engine.prefill import prefill
 from trimtab.compression.features import PromptFeatures, chosen
@@ -144,6 +144,6 @@ def kept_tokens(reader: _Reader, tokenizer: PreTrainedTokenizerBase, fixed: int,
         counts_N = torch.zeros(read.tokens)
         for kept_GK in kept:
             counts_N += torch.bincount(kept_GK.flatten().cpu(), minlength=read.tokens)
-        shares[f"{label}: {reader.actions[at]}"] = (counts_N / sum(k.shape[0] for k in kept)).numpy()
+        shares[f"{label}: {short(reader.actions[at].name)}"] = (counts_N / sum(k.shape[0] for k in kept)).numpy()
     plain: Any = tokenizer
     return KeptTokens(prompt.name, tuple(plain.decode([token]) for token in prompt.token_ids), shares)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from trimtab.compression.actions import short
 from trimtab.compression.contest import BEST_FIXED, LOOKUP, ORACLE, Contest
 from trimtab.compression.judging import LEARNED
 from trimtab.compression.pictures import KeptTokens, Needles
@@ -20,6 +21,7 @@ LINES: tuple[tuple[str, str, str], ...] = (
     ("h2o", "s3", "^"),
     ("tova", "s4", "v"),
     ("snapkv", "s5", "P"),
+    ("pyramidkv", "s5", "D"),
     ("streaming", "muted", "s"),
     (ORACLE, "ink", "o"),
 )
@@ -113,7 +115,7 @@ def histogram_plot(found: Contest, name: str) -> Html:
         axes: Any = canvas.add_subplot()
         names = list(counts)[::-1]
         axes.barh(range(len(names)), [counts[one] for one in names], color=PAINT["s1"])
-        axes.set_yticks(range(len(names)), names)
+        axes.set_yticks(range(len(names)), [short(one) for one in names])
         axes.set_xlabel("held-out prompts")
         axes.grid(visible=False, axis="y")
 

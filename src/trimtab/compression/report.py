@@ -10,7 +10,7 @@ import numpy as np
 from trimtab import machine
 from trimtab.compression import plots
 from trimtab.compression.contest import BEST_FIXED, ORACLE, TIE, Contest
-from trimtab.compression.judging import LEARNED, SHUFFLED, sentence
+from trimtab.compression.judging import LEARNED, SHUFFLED, best_fixed, sentence
 from trimtab.compression.pictures import Pictures
 from trimtab.pages import (
     DASH,
@@ -179,8 +179,8 @@ def _frontier(evaluation: Evaluation) -> list[Html]:
             )
         )
     columns = ("budget", "best fixed", "learned", "difference", "95 % interval", "oracle", "verdict")
-    lines = "The more tokens are kept, the less there is to choose."
-    gains = "Learned over best fixed, with 95 % intervals over prompts: at loose budgets the fixed action is as good."
+    lines = "The nearer the best fixed action comes to the oracle, the less there is to choose."
+    gains = "Learned over best fixed, with 95 % intervals over prompts: where one holds 0, the fixed action is as good."
     return [
         figures(
             (
@@ -188,7 +188,7 @@ def _frontier(evaluation: Evaluation) -> list[Html]:
                 figure(plots.gain_plot(frontier), gains),
             )
         ),
-        table(columns, rows, words=(6,)),
+        table(columns, rows, words=(0, 6)),
     ]
 
 
@@ -219,10 +219,11 @@ def _measured(evaluation: Evaluation) -> list[Html]:
     about = evaluation.router.about
     lines = {
         "policy": f"{about.get('learner')}, reading {evaluation.router.encoder}; budget {evaluation.router.budget}",
+        "best fixed action": best_fixed(evaluation.found),
         "model": str(about.get("model", "as the table says")),
         "fingerprint of the weights": str(about.get("fingerprint", DASH)),
         "table learnt from": str(about.get("table", DASH)),
-        "split": "by a hash of each prompt's name: no prompt is learnt from and judged",
+        "split": "by a hash of each prompt's document, or of its name: no prompt is learnt from and judged",
         "intervals": f"paired bootstrap over prompts, {RESAMPLES} resamples, 95 %",
     }
     costs = [

@@ -21,7 +21,7 @@ from trimtab.compression.model_names import load
 from trimtab.compression.prompt_sets import named, rows_by_part
 from trimtab.compression.prompts import Prompt
 from trimtab.compression.router import Router, Scaler
-from trimtab.compression.scoring import ScoreSettings
+from trimtab.compression.scoring import FORCED, ScoreSettings
 from trimtab.compression.sources import LiveSource, Source, TableSource
 from trimtab.compression.table import RewardTable
 from trimtab.compression.tabulating import tabulate
@@ -106,6 +106,7 @@ def table_of(command: Train, folder: Path) -> RewardTable:
         table = RewardTable.load(command.table)
         table.rewards(command.reward, command.budget)
         return table
+    check_reward(command)
     model, tokenizer = load(command.model_name, command.gpus, command.dtype)
     prompts = named(command.prompts, tokenizer, command.prompt_count, command.max_tokens)
     actions, taught = menus.actions_of(
@@ -134,6 +135,16 @@ def table_of(command: Train, folder: Path) -> RewardTable:
             **taught,
         },
     )
+
+
+def check_reward(command: Train) -> None:
+    """Raises ValueError for a reward that the table to be made would not hold, before it is made."""
+    free = ("rouge_l", "metric", *(["cosine"] if command.cosine_model else [])) if command.new_tokens else ()
+    if command.reward not in (*FORCED, *free):
+        raise ValueError(
+            f"no reward {command.reward!r} here: expected one of {', '.join((*FORCED, *free))}. For rouge_l and metric let "
+            "the caches answer freely (--new-tokens 16), for cosine also name a text encoder (--cosine-model minilm)"
+        )
 
 
 def settings_of(command: Train) -> LearnerSettings:
