@@ -50,12 +50,15 @@ def _trend(values: Sequence[float], window: int) -> tuple[float, float]:
 
 
 def policy_loss_rising(history: History, settings: AlarmSettings) -> bool:
-    """The policy's loss is higher than it was, by more than three standard errors."""
+    """The policy's loss is higher than it was, by more than three standard errors, and above 0: steps do harm.
+
+    (Below 0 it rises as the learning rate falls, which is no sign of anything.)
+    """
     values = history["policy_loss"]
     if len(values) < 2 * settings.window:
         return False
     rise, error = _trend(values, settings.window)
-    return rise > max(3 * error, 1e-6)
+    return rise > max(3 * error, 1e-6) and float(np.mean(values[-settings.window :])) > 0
 
 
 def critic_not_learning(history: History, settings: AlarmSettings) -> bool:
@@ -87,6 +90,12 @@ def length_exploding(history: History, settings: AlarmSettings) -> bool:
     return _beyond(history["length"], settings.long_factor * _first(history, "length"), 3)
 
 
+def replies_do_not_end(history: History, settings: AlarmSettings) -> bool:
+    """Fewer replies come to an end by themselves than should, and fewer than at first."""
+    limit = min(settings.ended, _first(history, "ended_share") - 0.05)
+    return _beyond([-v for v in history["ended_share"]], -limit, 3)
+
+
 def _first(history: History, name: str) -> float:
     return history[f"first_{name}"][0] if history.get(f"first_{name}") else history[name][0]
 
@@ -113,7 +122,7 @@ class Alarms:
             "length_collapsing": length_collapsing,
             "length_exploding": length_exploding,
             "much_clipped": lambda h, s: _beyond(h["clipped_share"], s.clipped, 3),
-            "replies_do_not_end": lambda h, s: _beyond([-v for v in h["ended_share"]], -s.ended, 3),
+            "replies_do_not_end": replies_do_not_end,
             "sampling_differs_from_training": lambda h, s: _beyond(h["sampling_error"], s.sampling_error, 1),
         }
 
