@@ -212,9 +212,9 @@ class PPOTrainer:
             self.kl_coefficient = adapted_coefficient(
                 self.kl_coefficient,
                 kl,
-                target=self.settings.kl_target,
+                target=float(self.settings.kl_target),
                 samples=count,
-                horizon=self.settings.kl_horizon,
+                horizon=float(self.settings.kl_horizon),
             )
 
     def _metrics(self, replies: Replies, graded: Graded, aims: Targets) -> Metrics:
