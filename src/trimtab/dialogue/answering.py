@@ -37,7 +37,9 @@ class Manner:
         return None if self.greedy else uniform_noise(self.seed + 900_001, draw, count, self.reply_max_length)
 
 
-def write(model: Any, tokenizer: Any, prompts: list[list[int]], noise_BT: Tensor | None, manner: Manner) -> list[Sampled]:
+def write(
+    model: Any, tokenizer: Any, prompts: list[list[int]], noise_BT: Tensor | None, manner: Manner
+) -> list[Sampled]:
     """What the model answers, batch after batch."""
     ends = end_ids(tokenizer, model)
     found: list[Sampled] = []

@@ -61,9 +61,7 @@ def model_of(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerBase) -> Llam
     return model.eval()
 
 
-def token_rows(
-    tokenizer: PreTrainedTokenizerBase, examples: list[Example], *, context: int, reply: int
-) -> Tokens:
+def token_rows(tokenizer: PreTrainedTokenizerBase, examples: list[Example], *, context: int, reply: int) -> Tokens:
     """Prompts and references, each reference closed by the end token."""
     prompts = [prompt_ids(tokenizer, example.prompt) for example in examples]
     end = tokenizer.eos_token_id
@@ -81,7 +79,10 @@ def reply_loss(model: LlamaForCausalLM, tokens: Tokens) -> Tensor:
 def both_losses(model: LlamaForCausalLM, tokens: Tokens) -> tuple[Tensor, Tensor]:
     """Mean negative log-likelihood, in nats, of the replies' tokens and of the prompts' (all but the first of each)."""
     output = model(
-        input_ids=tokens.ids_BS, attention_mask=tokens.mask_BS.long(), position_ids=tokens.positions_BS(), use_cache=False
+        input_ids=tokens.ids_BS,
+        attention_mask=tokens.mask_BS.long(),
+        position_ids=tokens.positions_BS(),
+        use_cache=False,
     )
     losses_BS = -chosen_logprobs(output.logits[:, :-1], tokens.ids_BS[:, 1:])
     reply_BS = tokens.mask_BS[:, 1:].clone()

@@ -70,9 +70,7 @@ class Counted:
             self._outcome_of(None, None, {"completion_ids": reply, "row": row})
             for reply, row in zip(ids, columns["row"], strict=True)
         ]
-        return [
-            value - (0.0 if reply.ended else self._penalty) for value, reply in zip(values, replies, strict=True)
-        ]
+        return [value - (0.0 if reply.ended else self._penalty) for value, reply in zip(values, replies, strict=True)]
 
 
 def outcomes(examples: Sequence[Example], tokenizer: Any, ends: Collection[int]) -> Callable[..., Reply]:

@@ -69,9 +69,7 @@ def backward_sums(terms_BTP: Float[np.ndarray, "B T P"], discount: float) -> Flo
     return sums_BTP
 
 
-def at_last_token(
-    scores_BP: Float[np.ndarray, "B P"], mask_BT: Bool[np.ndarray, "B T"]
-) -> Float[np.ndarray, "B T P"]:
+def at_last_token(scores_BP: Float[np.ndarray, "B P"], mask_BT: Bool[np.ndarray, "B T"]) -> Float[np.ndarray, "B T P"]:
     """Each sequence's scores as rewards of its last real token, 0 elsewhere. Raises ValueError for an empty sequence."""
     lengths_B = mask_BT.sum(axis=1)
     if (lengths_B == 0).any():

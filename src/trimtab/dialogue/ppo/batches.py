@@ -61,7 +61,9 @@ def left_padded(rows: Sequence[Sequence[int]], width: int) -> tuple[Tensor, Tens
     """The last ``width`` ids of each row on the right of an array, and the mask. Raises ValueError for an empty row."""
     empty = [index for index, row in enumerate(rows) if not row]
     if empty:
-        raise ValueError(f"prompt {empty[0]} has no token: expected one at least (a beginning-of-sequence token will do)")
+        raise ValueError(
+            f"prompt {empty[0]} has no token: expected one at least (a beginning-of-sequence token will do)"
+        )
     ids_BL = torch.zeros(len(rows), width, dtype=torch.long)
     mask_BL = torch.zeros(len(rows), width, dtype=torch.bool)
     for index, row in enumerate(rows):

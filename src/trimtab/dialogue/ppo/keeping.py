@@ -20,7 +20,8 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 WEIGHTS, MOMENTS = "weights/", "moments/"
-_OPTIONS = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+# without cpu_offload, with which all processes but the first would be given nothing
+_OPTIONS = StateDictOptions(full_state_dict=True, ignore_frozen_params=True)
 
 
 def training_arrays(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -30,7 +31,7 @@ def training_arrays(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict
     arrays = {f"{WEIGHTS}{name}": tensor for name, tensor in weights.items()}
     for name, state in moments.items():
         arrays |= {f"{MOMENTS}{name}|{key}": torch.as_tensor(value) for key, value in state.items()}
-    return {name: tensor.detach().clone() for name, tensor in arrays.items()}
+    return {name: tensor.detach().cpu().clone() for name, tensor in arrays.items()}
 
 
 def restore_arrays(module: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, Tensor]) -> None:
@@ -43,8 +44,8 @@ def restore_arrays(module: nn.Module, optimizer: torch.optim.Optimizer, arrays: 
             f"the checkpoint does not fit the model: {len(differing)} weights differ in name or shape, such as "
             f"{differing[0]}. Resume with the model, adapter and rewards that the training was begun with"
         )
-    strict = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True, strict=False)
-    set_model_state_dict(module, dict(weights), options=strict)
+    lenient = StateDictOptions(full_state_dict=True, ignore_frozen_params=True, strict=False)
+    set_model_state_dict(module, dict(weights), options=lenient)
     state: dict[str, dict[str, Tensor]] = {}
     for key, tensor in arrays.items():
         if key.startswith(MOMENTS):

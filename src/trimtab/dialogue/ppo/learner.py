@@ -6,16 +6,18 @@ that replies are sampled with. Dropout stays off: the ratio of new to old log-pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from trimtab.dialogue.critic.heads import Critic, ValueHeads, before_tokens
 from trimtab.dialogue.ppo.batches import Tokens
 from trimtab.dialogue.ppo.losses import token_entropy
+from trimtab.dialogue.ppo.sampling import Sampled, sample
 
 
 class Evaluated(NamedTuple):
@@ -68,6 +70,24 @@ class Learner(nn.Module):
 
     def critic_parameters(self) -> list[nn.Parameter]:
         return [p for p in self.critic.parameters() if p.requires_grad]
+
+    def write(
+        self, prompts: list[list[int]], noise_BT: Tensor | None, *, width: int, ends: Collection[int], context: int
+    ) -> Sampled:
+        """Replies of the policy (see ``sampling.sample``)."""
+        return sample(
+            self.policy,
+            prompts,
+            noise_BT=noise_BT,
+            width=width,
+            ends=ends,
+            context=context,
+            temperature=self.temperature,
+        )
+
+    def token_weights(self, tokens: Tokens, weights_P: np.ndarray) -> np.ndarray:
+        """What each part counts at each reply token, [B, T, P] or what broadcasts to it: the same everywhere, here."""
+        return weights_P
 
     def forward(self, ids_BS: Tensor, mask_BS: Tensor, reply_width: int) -> Evaluated:
         """Evaluate replies; entropies carry a gradient like the rest."""

@@ -41,7 +41,10 @@ def clipped_value_loss(
 
 
 def clipped_share(
-    logprobs_BT: Float[Tensor, "B T"], old_logprobs_BT: Float[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], epsilon: float
+    logprobs_BT: Float[Tensor, "B T"],
+    old_logprobs_BT: Float[Tensor, "B T"],
+    mask_BT: Bool[Tensor, "B T"],
+    epsilon: float,
 ) -> Float[Tensor, ""]:
     """How many real tokens have a ratio outside ``1 +- epsilon`` (a sum)."""
     ratio_BT = torch.exp((logprobs_BT - old_logprobs_BT).masked_fill(~mask_BT, 0.0))

@@ -80,15 +80,24 @@ def head_weights(weights_P: np.ndarray, smallest: float = 0.01) -> np.ndarray:
     return np.maximum(squares_P / max(float(squares_P.max()), 1e-12), smallest)
 
 
-def targets(replies: Replies, graded: Graded, kl_coefficient: float, settings: PPOSettings) -> Targets:
-    """Credit the replies' tokens. The last head is that of the KL cost, its weight the coefficient."""
+def targets(
+    replies: Replies,
+    graded: Graded,
+    kl_coefficient: float,
+    settings: PPOSettings,
+    token_weights: Callable[[Tokens, np.ndarray], np.ndarray] = lambda tokens, weights_P: weights_P,
+) -> Targets:
+    """Credit the replies' tokens. The last head is that of the KL cost, its weight the coefficient.
+
+    ``token_weights``: what each part counts at each token, given what it counts in the reward.
+    """
     mask_BT = replies.mask_BT
     values_BTP = replies.values_BTP.double().numpy()
     weights_P = np.append(graded.weights_P, kl_coefficient)
     rewards_BTP = token_rewards(graded.raw_BP, replies.log_ratio_BT, mask_BT)
     advantages_BTP = token_gae(rewards_BTP, values_BTP, mask_BT, discount=settings.discount, decay=settings.decay)
     returns_BTP = np.where(mask_BT[:, :, None], advantages_BTP + values_BTP, 0.0)
-    advantages_BT = advantages_BTP @ weights_P
+    advantages_BT = (advantages_BTP * token_weights(replies.tokens, weights_P)).sum(axis=2)
     if settings.whiten:
         advantages_BT = whiten(advantages_BT, mask_BT)
     outcomes_BTP = backward_sums(rewards_BTP, settings.discount)

@@ -62,7 +62,9 @@ def columns(rubric: Rubric[Reply], graded: Breakdown) -> tuple[np.ndarray, np.nd
 class RubricGrader:
     """A rubric over replies to ``examples``, for ``PPOTrainer``. ``graded``: the last batch in full."""
 
-    def __init__(self, rubric: Rubric[Reply], examples: Sequence[Example], tokenizer: Any, ends: Collection[int]) -> None:
+    def __init__(
+        self, rubric: Rubric[Reply], examples: Sequence[Example], tokenizer: Any, ends: Collection[int]
+    ) -> None:
         if not examples:
             raise ValueError("no examples to train on: expected one at least")
         self._rubric, self._examples, self._tokenizer = rubric, examples, tokenizer

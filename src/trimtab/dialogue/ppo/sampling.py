@@ -75,7 +75,15 @@ class _Writing:
     """Replies under way: what has been written, and the cache of those rows that go on."""
 
     def __init__(
-        self, model: Any, ids_BL: Tensor, mask_BL: Tensor, width: int, ends: set[int], temperature: float, *, compact: bool
+        self,
+        model: Any,
+        ids_BL: Tensor,
+        mask_BL: Tensor,
+        width: int,
+        ends: set[int],
+        temperature: float,
+        *,
+        compact: bool,
     ) -> None:
         self._model, self._temperature, self._compact = model, temperature, compact
         self._device = next(model.parameters()).device

@@ -26,7 +26,7 @@ from trimtab.dialogue.ppo.grading import UNFINISHED, Graded, Grader, Written, ch
 from trimtab.dialogue.ppo.keeping import restore_arrays, training_arrays
 from trimtab.dialogue.ppo.learner import Learner, Reference
 from trimtab.dialogue.ppo.rollouts import Replies, Targets, targets
-from trimtab.dialogue.ppo.sampling import sample, uniform_noise
+from trimtab.dialogue.ppo.sampling import uniform_noise
 from trimtab.dialogue.ppo.settings import PPOSettings
 from trimtab.dialogue.ppo.updating import Updating
 from trimtab.maths.divergences import adapted_coefficient, k3
@@ -38,6 +38,14 @@ from trimtab.types import Metrics
 def head_names(parts: tuple[str, ...]) -> tuple[str, ...]:
     """The heads that a critic needs for a reward of these parts, in their order."""
     return (*parts, UNFINISHED, KL)
+
+
+def make_accelerator(*, bf16: bool = False) -> Accelerator:
+    """Who this process is, and where it computes: a CUDA device where there is one, else the CPU.
+
+    Several processes: ``accelerate launch`` (on a CPU with ``--multi_gpu --num_processes N``: gloo between them).
+    """
+    return Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if bf16 else "no")
 
 
 def prompt_rows(seed: int, update: int, per_update: int, available: int) -> list[int]:
@@ -80,7 +88,7 @@ class PPOTrainer:
         alarms: AlarmSettings | None = None,
     ) -> None:
         self.settings, self.learner, self.grader = settings, learner, grader
-        self.accelerator = accelerator or Accelerator()
+        self.accelerator = accelerator or make_accelerator()
         self._reference, self._ends = reference, frozenset(ends)
         self._check(learner, grader)
         self.kl_coefficient = settings.kl_coefficient
@@ -91,7 +99,9 @@ class PPOTrainer:
     def _check(self, learner: Learner, grader: Grader) -> None:
         expected = head_names(grader.parts)
         if learner.parts != expected:
-            raise ValueError(f"the critic has heads for {learner.parts}: expected {expected}, one for each part in order")
+            raise ValueError(
+                f"the critic has heads for {learner.parts}: expected {expected}, one for each part in order"
+            )
         piece = self.settings.minibatch_size // self.settings.accumulation
         if piece % self.accelerator.num_processes:
             raise ValueError(
@@ -118,9 +128,9 @@ class PPOTrainer:
         clock = _Clock()
         replies = self.collect(step)
         clock.lap("seconds/writing")
-        written, graded = self.grade(replies, step)
+        written, graded = self.grade(replies, step / self.settings.steps)
         clock.lap("seconds/grading")
-        aims = targets(replies, graded, self.kl_coefficient, self.settings)
+        aims = targets(replies, graded, self.kl_coefficient, self.settings, self.learner.token_weights)
         self._set_rates(self.settings.rate(step))
         passes = Updating(self.accelerator, self._model, self.learner, self._optimizer, self.settings)
         learnt = passes.run(replies, aims, step)
@@ -147,14 +157,12 @@ class PPOTrainer:
         """Replies to the prompts ``rows_B``, evaluated; in this process alone."""
         settings = self.settings
         with self.accelerator.autocast():
-            sampled = sample(
-                self.learner.policy,
+            sampled = self.learner.write(
                 [self.grader.prompts[row] for row in rows_B.tolist()],
-                noise_BT=noise_BT,
+                noise_BT,
                 width=settings.reply_max_length,
                 ends=self._ends,
                 context=settings.context_max_length,
-                temperature=settings.temperature,
             )
         pieces = torch.arange(len(rows_B)).split(self._piece)
         evaluated = [self._evaluate(sampled.tokens.rows(piece)) for piece in pieces]
@@ -186,14 +194,14 @@ class PPOTrainer:
         by_process = gathered.cpu().reshape(self.accelerator.num_processes, len(mine), *mine.shape[1:])
         return by_process.transpose(0, 1).reshape(-1, *mine.shape[1:])
 
-    def grade(self, replies: Replies, step: int) -> tuple[list[Written], Graded]:
-        """Have the main process grade the replies, and all know it."""
+    def grade(self, replies: Replies, progress: float) -> tuple[list[Written], Graded]:
+        """Have the main process grade the replies, and all know it. ``progress``: see ``Grader.grade``."""
         ids = replies.tokens.reply_lists()
         told = zip(replies.prompts_B.tolist(), ids, replies.ended_B.tolist(), strict=True)
         written = [Written(prompt, reply, bool(ended)) for prompt, reply, ended in told]
         graded: list[Graded | None] = [None]
         if self.accelerator.is_main_process:
-            by_grader = self.grader.grade(written, step / self.settings.steps)
+            by_grader = self.grader.grade(written, progress)
             check_grades(by_grader, written, self.grader)
             graded = [by_grader]
         if self.accelerator.num_processes > 1:
