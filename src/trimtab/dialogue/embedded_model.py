@@ -97,6 +97,7 @@ def build(
     *,
     world: Moods | None = None,
     log: Callable[[int, Metrics], None] = lambda step, metrics: None,
+    resumed: Callable[[int], None] | None = None,
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     """Train the model, from ``folder``'s state on where there is one; the model and its tokenizer."""
     tokenizer = moods_tokenizer()
@@ -110,7 +111,7 @@ def build(
         told = {"loss": losses[0].item(), "prompt_loss": losses[1].item()}
         return losses[0] + recipe.prompt_weight * losses[1], told
 
-    fit(model, loss_of_step, recipe.fit, folder / "state.safetensors", log=log)
+    fit(model, loss_of_step, recipe.fit, folder / "state.safetensors", log=log, resumed=resumed)
     return model, tokenizer
 
 

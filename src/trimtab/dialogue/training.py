@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from trimtab.dialogue.agents import Cast, make_agents, sentence_end_ids
 from trimtab.dialogue.critic.pretraining import CriticSettings, Labelled, fit_critic
 from trimtab.dialogue.example import Example, Reply
 from trimtab.dialogue.ppo.batches import Tokens
@@ -63,6 +64,28 @@ def make_trainer(
         reference=None if reference is None else reference[0],
     )
     return PPOTrainer(recipe.ppo, learner, frozen, grader, ends, accelerator=make_accelerator(bf16=recipe.bf16))
+
+
+def make_agents_trainer(
+    model: Any,
+    tokenizer: Any,
+    rubric: Rubric[Reply],
+    examples: Sequence[Example],
+    recipe: PolicyTraining,
+    cast: Cast = Cast(),
+) -> PPOTrainer:
+    """A trainer of agents that take turns over ``model``, with one critic."""
+    ends = end_ids(tokenizer, model)
+    grader = RubricGrader(rubric, examples, tokenizer, ends)
+    learner, reference = make_agents(
+        model,
+        head_names(grader.parts),
+        cast,
+        sentence_end_ids(tokenizer),
+        lora=recipe.lora,
+        temperature=recipe.ppo.temperature,
+    )
+    return PPOTrainer(recipe.ppo, learner, reference, grader, ends, accelerator=make_accelerator(bf16=recipe.bf16))
 
 
 def label(trainer: PPOTrainer, count: int, *, first: int = 0, progress: float = 0.0) -> Labelled:
