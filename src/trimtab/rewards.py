@@ -265,4 +265,5 @@ def measure_from(name: str) -> Measure[Any]:
         raise ValueError(f"{name!r} cannot be imported ({error}): expected module:function.") from error
     if not callable(found):
         raise ValueError(f"{name!r} is a {type(found).__name__}: expected a function of a sequence of outcomes.")
-    return found
+    measure: Any = found
+    return measure

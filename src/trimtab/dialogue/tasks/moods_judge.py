@@ -68,7 +68,8 @@ def _patterns() -> list[tuple[re.Pattern[str], Kind, str | None]]:
         (words.PROBING, "probing", None),
     ]
     for mood in words.MOODS:
-        kinds += [(mood.acknowledging, "acknowledging", mood.name), (mood.supporting, "supporting", mood.name)]
+        kinds.append((mood.acknowledging, "acknowledging", mood.name))
+        kinds.append((mood.supporting, "supporting", mood.name))
     return [(re.compile("|".join(map(_pattern, said))), kind, mood) for said, kind, mood in kinds]
 
 
