@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,10 +13,11 @@ import torch
 from trimtab.dialogue.agents import Cast, make_agents, sentence_end_ids
 from trimtab.dialogue.critic.pretraining import CriticSettings, Labelled, fit_critic
 from trimtab.dialogue.example import Example, Reply
-from trimtab.dialogue.ppo.batches import Tokens
+from trimtab.dialogue.ppo.batches import Tokens, joined
 from trimtab.dialogue.ppo.building import Lora, make_learner
 from trimtab.dialogue.ppo.learner import refuse_other_vocabulary
-from trimtab.dialogue.ppo.rubric_grader import RubricGrader, end_ids
+from trimtab.dialogue.ppo.grading import Written, with_unfinished
+from trimtab.dialogue.ppo.rubric_grader import RubricGrader, end_ids, prompt_ids
 from trimtab.dialogue.ppo.saving import save_all
 from trimtab.dialogue.ppo.settings import PPOSettings
 from trimtab.dialogue.ppo.trainer import PPOTrainer, Update, head_names, make_accelerator
@@ -30,13 +31,14 @@ _APART = 1_000_000
 
 @dataclass(frozen=True)
 class PolicyTraining:
-    """A whole training by PPO. ``critic_replies``: how many replies of the model the critic is trained on beforehand
-    (0: none)."""
+    """A whole training by PPO. ``critic_replies``: how many graded replies the critic is trained on beforehand (0: none),
+    ``critic_source``: the data set's references, or the model's own replies."""
 
     ppo: PPOSettings = PPOSettings()
     lora: Lora = Lora()
     critic: CriticSettings = CriticSettings()
-    critic_replies: int = 1024
+    critic_replies: int = 2048
+    critic_source: Literal["references", "model"] = "model"
     bf16: bool = False
 
 
@@ -104,17 +106,40 @@ def label(trainer: PPOTrainer, count: int, *, first: int = 0, progress: float = 
     )
 
 
+def label_references(trainer: PPOTrainer, examples: Sequence[Example], tokenizer: Any) -> Labelled:
+    """The references as replies, with their grades: what a supervised model says, without the cost of writing it.
+
+    Replies that are longer than the policy's may be are left out.
+    """
+    grader, settings = trainer.grader, trainer.settings
+    assert isinstance(grader, RubricGrader)
+    ids = [[*prompt_ids(tokenizer, e.reference), int(tokenizer.eos_token_id)] for e in examples]
+    rows = [row for row, reply in enumerate(ids) if len(reply) <= settings.reply_max_length]
+    told = RubricGrader(grader.rubric, examples, tokenizer, [int(tokenizer.eos_token_id)])
+    written = [Written(row, ids[row], True) for row in rows]
+    graded = with_unfinished(told.grade(written, 0.0), written, settings.unfinished_penalty)
+    tokens = joined(
+        [told.prompts[row] for row in rows],
+        [ids[row] for row in rows],
+        context=settings.context_max_length,
+        reply=settings.reply_max_length,
+    )
+    return Labelled(tokens, graded.raw_BP, graded.parts, graded.weights_P, trainer.kl_coefficient)
+
+
 def train_policy(
     trainer: PPOTrainer,
     recipe: PolicyTraining,
     run: Run | None = None,
     *,
+    references: tuple[Sequence[Example], Any] | None = None,
     told: Callable[[Update], object] | None = None,
     told_critic: Callable[[int, Metrics], object] = lambda epoch, metrics: None,
 ) -> dict[str, float]:
     """Train critic and policy, from the run's newest checkpoint on where there is one. Every process calls this.
 
-    Returns what the critic explained of held-out replies after its pre-training, part by part (empty without one).
+    ``references``: examples, and the tokenizer, where the critic is trained on references. Returns what it explained of held-out
+    replies after its pre-training, part by part (empty without one).
     """
     begun = run is not None and run.latest_checkpoint() is not None
     if trainer.accelerator.num_processes > 1:
@@ -125,13 +150,23 @@ def train_policy(
         begun = box[0]
     explained: dict[str, float] = {}
     if not begun and recipe.critic_replies:
-        labelled = label(trainer, recipe.critic_replies)
+        labelled = _labelled(trainer, recipe, references)
         learner = trainer.learner
         explained = fit_critic(
             learner.critic, learner.policy, labelled, recipe.critic, told=lambda n, found: told_critic(n, dict(found))
         )
     trainer.fit(run, told=told)
     return explained
+
+
+def _labelled(
+    trainer: PPOTrainer, recipe: PolicyTraining, references: tuple[Sequence[Example], Any] | None
+) -> Labelled:
+    if recipe.critic_source == "model":
+        return label(trainer, recipe.critic_replies)
+    if references is None:
+        raise ValueError("the critic is to be trained on references: give the examples that have them")
+    return label_references(trainer, references[0][: recipe.critic_replies], references[1])
 
 
 def save_trained(trainer: PPOTrainer, tokenizer: Any, folder: Path) -> None:

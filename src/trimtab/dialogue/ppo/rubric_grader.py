@@ -60,14 +60,14 @@ def columns(rubric: Rubric[Reply], graded: Breakdown) -> tuple[np.ndarray, np.nd
 
 
 class RubricGrader:
-    """A rubric over replies to ``examples``, for ``PPOTrainer``. ``graded``: the last batch in full."""
+    """A rubric over replies to ``examples``, for ``PPOTrainer``. ``replies``, ``graded``: the last batch in full."""
 
     def __init__(
         self, rubric: Rubric[Reply], examples: Sequence[Example], tokenizer: Any, ends: Collection[int]
     ) -> None:
         if not examples:
             raise ValueError("no examples to train on: expected one at least")
-        self._rubric, self._examples, self._tokenizer = rubric, examples, tokenizer
+        self.rubric, self._examples, self._tokenizer = rubric, examples, tokenizer
         self._ends = frozenset(ends)
         self._prompts = [prompt_ids(tokenizer, example.prompt) for example in examples]
         self.graded: Breakdown | None = None
@@ -75,8 +75,8 @@ class RubricGrader:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        names = tuple(part.name for part in self._rubric.parts)
-        return (*names, GATES) if self._rubric.gates or self._rubric.clip else names
+        names = tuple(part.name for part in self.rubric.parts)
+        return (*names, GATES) if self.rubric.gates or self.rubric.clip else names
 
     @property
     def prompts(self) -> Sequence[list[int]]:
@@ -89,8 +89,8 @@ class RubricGrader:
 
     def grade(self, replies: Sequence[Written], progress: float, /) -> Graded:
         self.replies = [self.reply(written) for written in replies]
-        self.graded = self._rubric.breakdown(self.replies, progress=progress)
-        raw_BP, weights_P = columns(self._rubric, self.graded)
+        self.graded = self.rubric.breakdown(self.replies, progress=progress)
+        raw_BP, weights_P = columns(self.rubric, self.graded)
         return Graded(self.parts, raw_BP, weights_P, [reply.text for reply in self.replies])
 
     def describe(self, reply: Written, /) -> str:
@@ -98,7 +98,7 @@ class RubricGrader:
         return f"prompt {shown.example.prompt!r}, reply {shown.text!r}"
 
     def state(self) -> dict[str, Plain]:
-        return self._rubric.state()
+        return self.rubric.state()
 
     def restore(self, state: dict[str, Plain], /) -> None:
-        self._rubric.restore(state)
+        self.rubric.restore(state)
