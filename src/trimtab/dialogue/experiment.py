@@ -38,7 +38,7 @@ from trimtab.lm.load import load_model
 EMBEDDED = ("zoo:dialogue", "zoo:dialogue-1", "zoo:dialogue-2")
 """The supervised models, of three seeds."""
 PPO = PPOSettings(
-    steps=80,
+    steps=60,
     batch_size=64,
     minibatch_size=32,
     epochs=2,
@@ -51,7 +51,7 @@ PPO = PPOSettings(
     context_max_length=64,
     reply_max_length=48,
 )
-RLOO = TrlSettings(steps=80, batch_size=64, minibatch_size=32, epochs=2, group_size=4, learning_rate=5e-4, beta=0.1)
+RLOO = TrlSettings(steps=60, batch_size=64, minibatch_size=32, epochs=2, group_size=4, learning_rate=5e-4, beta=0.1)
 CRITIC = CriticSettings(epochs=4, learning_rate=1e-3, held_out=0.08, patience=2)
 
 
@@ -64,7 +64,7 @@ class Experiment:
     model: str = ""
     prompts: int = 4000
     test: int = 400
-    critic_references: int = 6000
+    critic_references: int = 4000
     ppo: PPOSettings = PPO
     rloo: TrlSettings = RLOO
     critic: CriticSettings = CRITIC

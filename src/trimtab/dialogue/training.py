@@ -109,7 +109,8 @@ def label(trainer: PPOTrainer, count: int, *, first: int = 0, progress: float = 
 def label_references(trainer: PPOTrainer, examples: Sequence[Example], tokenizer: Any) -> Labelled:
     """The references as replies, with their grades: what a supervised model says, without the cost of writing it.
 
-    Replies that are longer than the policy's may be are left out.
+    Replies that are longer than the policy's may be are left out. A part that is the same for all of them (BLEU of a
+    reference with itself) says nothing of the policy's replies: its head is taught 0.
     """
     grader, settings = trainer.grader, trainer.settings
     assert isinstance(grader, RubricGrader)
@@ -118,13 +119,15 @@ def label_references(trainer: PPOTrainer, examples: Sequence[Example], tokenizer
     told = RubricGrader(grader.rubric, examples, tokenizer, [int(tokenizer.eos_token_id)])
     written = [Written(row, ids[row], True) for row in rows]
     graded = with_unfinished(told.grade(written, 0.0), written, settings.unfinished_penalty)
+    constant_P = np.ptp(graded.raw_BP, axis=0) < 1e-9
+    raw_BP = np.where(constant_P, 0.0, graded.raw_BP)
     tokens = joined(
         [told.prompts[row] for row in rows],
         [ids[row] for row in rows],
         context=settings.context_max_length,
         reply=settings.reply_max_length,
     )
-    return Labelled(tokens, graded.raw_BP, graded.parts, graded.weights_P, trainer.kl_coefficient)
+    return Labelled(tokens, raw_BP, graded.parts, graded.weights_P, trainer.kl_coefficient)
 
 
 def train_policy(
