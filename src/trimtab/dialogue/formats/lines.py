@@ -53,7 +53,7 @@ def text_lines(path: Path) -> list[str]:
 
 def read_lines(lines: Iterable[str], make: Callable[[Row], Sequence[T] | T]) -> Read[T]:
     """Make one thing (or several) of the JSON object in each line; blank lines are passed over."""
-    found = Read[T]()
+    found, good = Read[T](), list[Any]()
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -65,7 +65,8 @@ def read_lines(lines: Iterable[str], make: Callable[[Row], Sequence[T] | T]) -> 
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             found.broken.append(Broken(number, reason(error), line))
             continue
-        found.good += made if isinstance(made, list) else [made]  # pyright: ignore[reportArgumentType]
+        good += made if isinstance(made, list) else [made]
+    found.good = good
     return found
 
 

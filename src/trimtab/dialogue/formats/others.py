@@ -100,9 +100,9 @@ def own_example(row: Row) -> Example:
     unknown = sorted(set(given) - set(Facts.__dataclass_fields__))
     if unknown:
         raise ValueError(f"the fact {unknown[0]!r}, expected some of {', '.join(Facts.__dataclass_fields__)}")
-    facts = Facts(**{name: tuple(value) if isinstance(value, list) else value for name, value in given.items()})
-    prompt, told = row.get("prompt", ""), row.get("instruction", "")
-    return Example(str(row["key"]), turns, prompt, text_of(row, "reference"), facts, told)
+    told: Any = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    prompt, instruction = row.get("prompt", ""), row.get("instruction", "")
+    return Example(str(row["key"]), turns, prompt, text_of(row, "reference"), Facts(**told), instruction)
 
 
 def _speaker(name: str) -> Speaker:
