@@ -45,7 +45,7 @@ class Example:
     """A dialogue up to the system's turn.
 
     ``prompt``: what the model reads, as one string (see ``templates``); ``reference``: what a person (or the generator)
-    said next.
+    said next; ``instruction``: what the data set tells the model to do, where it does.
     """
 
     key: str
@@ -53,6 +53,7 @@ class Example:
     prompt: str
     reference: str
     facts: Facts = Facts()
+    instruction: str = ""
 
     @property
     def latest(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,11 +37,12 @@ class Fluency:
     def __init__(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, lead: str = "", batch_size: int = 64
     ) -> None:
-        if tokenizer.eos_token_id is None:
+        end: Any = tokenizer.eos_token_id
+        if end is None:
             raise ValueError(
                 "the reference's tokenizer has no end-of-sequence token: expected one, to see replies end."
             )
-        self._model, self._tokenizer = model.eval(), tokenizer
+        self._model, self._tokenizer, self._end = model.eval(), tokenizer, int(end)
         self._lead, self._batch_size = lead, batch_size
 
     def __call__(self, replies: Sequence[Reply]) -> list[float]:
@@ -59,7 +61,7 @@ class Fluency:
 
         begin, prompt = self._tokenizer.bos_token, reply.example.prompt
         begun = begin is not None and prompt.startswith(str(begin))
-        end = [int(self._tokenizer.eos_token_id)] if reply.ended else []
+        end = [self._end] if reply.ended else []
         said = read(f"{self._lead}{reply.text}", False) if reply.text else []
         return read(prompt, not begun), [*said, *end]
 
