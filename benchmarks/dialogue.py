@@ -4,8 +4,8 @@ python benchmarks/dialogue.py [--out runs/dialogue] [--seeds 3] [--arms sft ppo 
 
 Arms, all from the same supervised model and judged on 400 dialogues that none has seen, with the same noise: the supervised
 model; the best of 8 of its replies (trains nothing); PPO with a critic; RLOO by TRL on as many replies; PPO without a cost
-of leaving the reference (the negative control, first seed only); one LoRA adapter, and three that take turns ("agents", at as
-many replies; first seed only). All learn from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here
+of leaving the reference (the negative control); one LoRA adapter, and three that take turns ("agents", at as many replies).
+`--control-seeds`: seeds of all arms but the first and PPO. All learn from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here
 for the first time. Arms that were run are kept in --out and not run again. `--throughput` measures PPO's update as well.
 """
 
@@ -23,90 +23,79 @@ import tyro
 from trimtab import machine
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
-from trimtab.dialogue.comparing import Judged, distinct_within, judge
+from trimtab.dialogue.comparison import Arm, Comparison, compare
+from trimtab.dialogue.evaluating import columns_of
 from trimtab.dialogue.experiment import Experiment
-from trimtab.dialogue.tasks.moods_reward import gold_columns, moods_rubric
+from trimtab.dialogue.tasks.moods_reward import moods_rubric
 from trimtab.dialogue.throughput import measure_throughput
 
 ARMS = ("sft", "best-of-8", "ppo", "rloo", "ppo-no-kl", "lora", "agents")
-ONE_SEED = ("ppo-no-kl", "lora", "agents")
-BUDGET_WORDS = 6000
-"""Variety is compared on so many words."""
+ALL_SEEDS = ("sft", "ppo")
 LEAST_GAIN, LEAST_GRAMMATICAL, MOST_DIVERSITY_LOSS, LEAST_EXPLAINED = 0.40, 0.90, 0.15, 0.3
 MOST_RATIO = 1.5
 
 
-def columns_of(experiments: list[Experiment], arm: str) -> tuple[dict[str, np.ndarray], list[float]]:
-    """Measures [seeds, prompts] of an arm, and its variety by seed."""
-    by_seed: list[dict[str, list[float]]] = []
-    variety: list[float] = []
-    for experiment in experiments:
-        replies = experiment.replies(arm)
-        graded = moods_rubric().breakdown(replies)
-        own = {f"proxy_{name}": values for name, values in graded.raw.items() if name not in ("bleu", "safety")}
-        words = [float(len(reply.words)) for reply in replies]
-        measured = {"reward": graded.values, **gold_columns(replies), "bleu": graded.raw["bleu"], **own, "words": words}
-        by_seed.append(measured)
-        variety.append(distinct_within(replies, BUDGET_WORDS))
-    return {name: np.array([one[name] for one in by_seed]) for name in by_seed[0]}, variety
+def arm_of(experiments: list[Experiment], name: str) -> Arm:
+    """An arm's replies and measures, seed by seed."""
+    replies = [experiment.replies(name) for experiment in experiments]
+    return Arm(name, replies, [columns_of(one, moods_rubric()) for one in replies])
 
 
-def run_arms(experiments: list[Experiment], arms: tuple[str, ...]) -> dict[str, list[Experiment]]:
+def run_arms(experiments: list[Experiment], arms: tuple[str, ...], control_seeds: int) -> dict[str, list[Experiment]]:
     """Run what is not there; arm -> its experiments."""
     found: dict[str, list[Experiment]] = {}
     for arm in arms:
-        chosen = experiments[:1] if arm in ONE_SEED else experiments
+        chosen = experiments if arm in ALL_SEEDS else experiments[:control_seeds]
         for experiment in chosen:
             experiment.run(arm)
         found[arm] = chosen
     return found
 
 
-def rows_of(found: dict[str, list[Experiment]]) -> tuple[list[dict[str, Any]], dict[str, Judged]]:
-    """A row per arm, and the verdict on each against the supervised models of the same seeds."""
+def rows_of(found: dict[str, list[Experiment]]) -> tuple[list[dict[str, Any]], dict[str, Comparison]]:
+    """A row per arm, and the comparison of each with the supervised models of the same seeds."""
     rows: list[dict[str, Any]] = []
-    verdicts: dict[str, Judged] = {}
-    for arm, experiments in found.items():
-        columns, variety = columns_of(experiments, arm)
-        base, base_variety = columns_of(experiments, "sft")
-        row: dict[str, Any] = {"arm": arm, "seeds": len(experiments)}
-        row |= {name: float(values.mean()) for name, values in columns.items()}
-        row["distinct_2"] = float(np.mean(variety))
-        for key in ("kl", "training_replies", "training_tokens", "seconds"):
-            told = [experiment.summary(arm)[key] for experiment in experiments if key in experiment.summary(arm)]
+    compared: dict[str, Comparison] = {}
+    for name, experiments in found.items():
+        arm = arm_of(experiments, name)
+        row: dict[str, Any] = {"arm": name, "seeds": len(experiments)}
+        row |= {measure: float(np.mean([c[measure] for c in arm.columns])) for measure in arm.columns[0]}
+        for key in ("kl", "kl_at_most", "training_replies", "training_tokens", "seconds"):
+            told = [experiment.summary(name)[key] for experiment in experiments if key in experiment.summary(name)]
             row[key] = float(np.mean(told)) if told else None
-        if arm != "sft":
-            verdicts[arm] = judge(base, columns, base_variety, variety)
-            row["verdict"] = verdicts[arm].verdict
+        if name != "sft":
+            compared[name] = compare(arm_of(experiments, "sft"), arm, force=True)
+            row["verdict"] = compared[name].verdict
+            row["dist2_at_budget"] = next(r.arm for r in compared[name].rows if r.metric == "dist2_at_budget")
         rows.append(row)
-    return rows, verdicts
+    return rows, compared
 
 
 def bar(name: str, value: float, bound: str, holds: bool) -> dict[str, Any]:
     return {"name": name, "value": value, "bound": bound, "holds": bool(holds)}
 
 
-def bars_of(rows: list[dict[str, Any]], verdicts: dict[str, Judged], found: dict[str, list[Experiment]]) -> list[Any]:
+def bars_of(rows: list[dict[str, Any]], compared: dict[str, Comparison], found: dict[str, list[Experiment]]) -> list[Any]:
     """The bars, computed from what was measured."""
     by_arm = {row["arm"]: row for row in rows}
     bars: list[dict[str, Any]] = []
-    if "ppo" in verdicts:
-        judged = {one.measure: one for one in verdicts["ppo"].differences}
+    if "ppo" in compared:
+        judged = {one.metric: one for one in compared["ppo"].rows}
         for name in ("gold_empathy", "gold_recommendation"):
-            interval = judged[name].interval
+            interval = judged[name].difference
             holds = interval.estimate >= LEAST_GAIN and interval.low > 0
             bars.append(bar(f"PPO: {name} above SFT {interval}", interval.estimate, f">= {LEAST_GAIN}", holds))
-        bleu = judged["bleu"].interval
+        bleu = judged["bleu"].difference
         bars.append(bar(f"PPO: BLEU not inferior {bleu}", bleu.low, ">= -0.01", bleu.low >= -0.01))
         share = by_arm["ppo"]["grammatical"]
         bars.append(bar("PPO: grammatical share", share, f">= {LEAST_GRAMMATICAL}", share >= LEAST_GRAMMATICAL))
-        loss = -verdicts["ppo"].diversity_change
+        variety = judged["dist2_at_budget"]
+        loss = 1 - variety.arm / variety.base
         bars.append(bar("PPO: loss of diversity", loss, f"<= {MOST_DIVERSITY_LOSS}", loss <= MOST_DIVERSITY_LOSS))
-        first = [experiment.summary("ppo")["explained_first"] for experiment in found["ppo"]]
-        mean = float(np.mean(first))
+        mean = float(np.mean([experiment.summary("ppo")["explained_first"] for experiment in found["ppo"]]))
         bars.append(bar("critic explains at the first update", mean, f">= {LEAST_EXPLAINED}", mean >= LEAST_EXPLAINED))
-    if "ppo-no-kl" in verdicts:
-        hacked = verdicts["ppo-no-kl"].verdict == "hacked"
+    if "ppo-no-kl" in compared:
+        hacked = compared["ppo-no-kl"].verdict == "hacked"
         bars.append(bar("without KL: flagged as hacked", float(hacked), "== 1", hacked))
     return bars
 
@@ -124,15 +113,15 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def show(rows: list[dict[str, Any]], verdicts: dict[str, Judged], bars: list[Any]) -> None:
+def show(rows: list[dict[str, Any]], compared: dict[str, Comparison], bars: list[Any]) -> None:
     """Print it all."""
-    shown = ("arm", "seeds", "gold_empathy", "gold_recommendation", "grammatical", "bleu", "reward", "distinct_2", "words")
+    shown = ("arm", "seeds", "gold_empathy", "gold_recommendation", "grammatical", "bleu", "reward", "dist2_at_budget", "words")
     table = Table("embedded dialogues", (*shown, "kl", "training_tokens", "seconds", "verdict"))
     for row in rows:
         table.add(*(row.get(column) for column in table.columns))
     table.print()
-    for arm, judged in verdicts.items():
-        print(f"{arm}: {judged.verdict}: {'; '.join(judged.reasons)}")
+    for arm, judged in compared.items():
+        print(f"{arm}: {judged.verdict}: {judged.reason}")
     print(sentence(rows))
     for one in bars:
         print(f"{one['name']}: {one['value']:.3f} ({one['bound']}): {'holds' if one['holds'] else 'FALLS SHORT'}")
@@ -141,6 +130,7 @@ def show(rows: list[dict[str, Any]], verdicts: dict[str, Judged], bars: list[Any
 def main(
     out: Path = Path("runs/dialogue"),
     seeds: int = 3,
+    control_seeds: int = 3,
     arms: tuple[str, ...] = ARMS,
     ceiling: bool = True,
     throughput: bool = True,
@@ -150,9 +140,9 @@ def main(
     torch.set_num_threads(1)
     started = time.perf_counter()
     experiments = [Experiment(seed, out) for seed in range(seeds)]
-    found = run_arms(experiments, arms)
-    rows, verdicts = rows_of(found)
-    bars = bars_of(rows, verdicts, found)
+    found = run_arms(experiments, arms, control_seeds)
+    rows, compared = rows_of(found)
+    bars = bars_of(rows, compared, found)
     record: dict[str, Any] = {"rows": rows, "bars": bars, "sentence": sentence(rows)}
     if ceiling and "ppo" in found:
         record["critic_at_the_end"] = experiments[0].ceiling()
@@ -162,8 +152,8 @@ def main(
         for row in record["throughput"]:
             name = f"PPO update over its floor ({row['critic']} critic, {row['replies']} replies x {row['tokens']} tokens)"
             bars.append(bar(name, row["ratio"], f"<= {MOST_RATIO}", row["ratio"] <= MOST_RATIO))
-    show(rows, verdicts, bars)
-    record["verdicts"] = {arm: {"verdict": j.verdict, "reasons": j.reasons} for arm, j in verdicts.items()}
+    show(rows, compared, bars)
+    record["verdicts"] = {arm: {"verdict": j.verdict, "reason": j.reason} for arm, j in compared.items()}
     record |= {"date": machine.today(), "hardware": machine.hardware(), "versions": machine.versions()}
     say(f"{time.perf_counter() - started:.0f} s")
     if json is not None:

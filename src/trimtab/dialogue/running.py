@@ -17,6 +17,7 @@ from trimtab.dialogue import models, sources
 from trimtab.dialogue.critic.pretraining import CriticSettings
 from trimtab.dialogue.ppo.building import Lora
 from trimtab.dialogue.ppo.settings import PPOSettings
+from trimtab.dialogue.reward_recipe import RewardSettings
 from trimtab.parallel import quietly, workers
 from trimtab.runs import Run
 from trimtab.trackers import TrackSettings
@@ -45,14 +46,24 @@ def recipe_in(path: Path, kind: type[Any]) -> Any:
     plain: dict[str, Any] = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
     if plain.pop("class") != kind.__name__:
         raise ValueError(f"the run in {path} is not one of `{kind.__name__.lower()}`: resume it by the verb that began it")
-    tracking = plain.pop("tracking")
-    tracking.pop("class", None)
+    tracking = _settings(plain.pop("tracking"), TrackSettings)
+    if "reward" in plain:
+        plain["reward"] = _settings(plain["reward"], RewardSettings)
     for field in fields(kind):
         if field.name in plain and "Path" in str(field.type) and plain[field.name] is not None:
             plain[field.name] = Path(plain[field.name])
         if isinstance(plain.get(field.name), list):
             plain[field.name] = tuple(plain[field.name])
-    return kind(**plain, tracking=TrackSettings(**tracking))
+    return kind(**plain, tracking=tracking)
+
+
+def _settings(plain: dict[str, Any], kind: type[Any]) -> Any:
+    """A dataclass of plain settings; its paths and tuples restored."""
+    found = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items() if name != "class"}
+    for field in fields(kind):
+        if "Path" in str(field.type) and found.get(field.name) is not None:
+            found[field.name] = Path(found[field.name])
+    return kind(**found)
 
 
 def ppo_settings(command: Train) -> PPOSettings:
@@ -103,8 +114,10 @@ def _learn(command: Train, run: Run | None) -> None:
     from trimtab import randomness
 
     randomness.seed_everything(command.seed)
-    examples = sources.examples_of(command.data, command.template, "train", command.examples)
-    rubric = sources.rubric_for(command.data, command.weights)
+    from trimtab.dialogue.verbs_of_rewards import rubric_for
+
+    examples = sources.examples_of(command.data)
+    rubric = rubric_for(command.reward, examples)
     if run is not None and run.latest_checkpoint() is None:
         refuse_constant_parts(rubric, examples, force=command.force)
     if command.algorithm in ("rloo", "grpo"):

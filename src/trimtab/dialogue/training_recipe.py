@@ -1,4 +1,4 @@
-"""Which commands train, use and compare dialogue models? ``trimtab dialogue sft | train | generate | evaluate | compare | chat``.
+"""Which commands train, use and compare dialogue models? ``trimtab dialogue sft | train | generate | chat``.
 
 Light to import: whatever needs torch is imported by ``run``.
 """
@@ -11,9 +11,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from trimtab.dialogue.reward_recipe import Reward, RewardSettings
 from trimtab.trackers import TrackSettings
-
-Split = Literal["train", "validation", "test"]
 
 
 @dataclass(frozen=True)
@@ -22,14 +21,10 @@ class Sft:
 
     model_name: str = "moods"
     """moods (the embedded model, trained from nothing), zoo:NAME, a hub id, or a path."""
-    data: str = "moods"
-    """moods (the embedded world), or a JSON Lines file in one of the formats of `trimtab dialogue prepare`."""
-    template: str = "llama2"
-    """How a dialogue of a file becomes a prompt (moods brings its own): see `trimtab dialogue prepare --help`."""
-    examples: int | None = None
-    """Learn from the first so many; None: all of a file, 16000 of moods."""
-    validation_examples: int = 200
-    """Perplexity is measured on so many others."""
+    data: str = "moods:train:4000"
+    """moods:SPLIT:COUNT (the embedded world; the embedded model takes its own), or a file of `trimtab dialogue prepare`."""
+    validation: str = "moods:validation:200"
+    """Perplexity is measured on these."""
     steps: int | None = None
     """Steps of the optimiser; None: `epochs` passes (of moods: 600 steps)."""
     epochs: float = 3.0
@@ -71,20 +66,10 @@ class Train:
     """The supervised model to begin from: zoo:NAME, a hub id, or a path."""
     reference_model: str | None = None
     """Where the policy must not go too far from; None: the model as it was."""
-    data: str = "moods"
-    """moods (the embedded world), or a JSON Lines file in one of the formats of `trimtab dialogue prepare`."""
-    template: str = "llama2"
-    """How a dialogue of a file becomes a prompt (moods brings its own): see `trimtab dialogue prepare --help`."""
-    examples: int | None = None
-    """Train on the first so many prompts; None: all of a file, 4000 of moods."""
+    data: str = "moods:train:4000"
+    """moods:SPLIT:COUNT (the embedded world), or a file of `trimtab dialogue prepare`."""
     algorithm: Literal["ppo", "rloo", "grpo", "agents"] = "ppo"
-    bleu_weight: str = "1"
-    """A number, or a schedule over the training as in "linear(0, 1, until=0.5)"; 0 leaves a part out."""
-    distinct_weight: str = "0.5"
-    empathy_weight: str = "2"
-    recommendation_weight: str = "1.5"
-    part: tuple[str, ...] = ()
-    """Further parts, each NAME=WEIGHT or module:function=WEIGHT."""
+    reward: Reward = RewardSettings()
     force: bool = False
     """Train although a part of the reward is constant on the data."""
     rl_learning_rate: float = 3e-4
@@ -147,22 +132,6 @@ class Train:
 
         reinforce(self)
 
-    @property
-    def weights(self) -> dict[str, str]:
-        """Part -> weight, as text. Raises ValueError for a part that is not written NAME=WEIGHT."""
-        own = {
-            "bleu": self.bleu_weight,
-            "distinct": self.distinct_weight,
-            "empathy": self.empathy_weight,
-            "recommendation": self.recommendation_weight,
-        }
-        for text in self.part:
-            name, sign, weight = text.partition("=")
-            if not sign or not name or not weight:
-                raise ValueError(f"the part {text!r}: expected NAME=WEIGHT, as in fluency=0.5")
-            own[name] = weight
-        return own
-
 
 @dataclass(frozen=True)
 class Generate:
@@ -172,15 +141,11 @@ class Generate:
     """zoo:NAME, a run of `sft` or `train`, a path, or a hub id."""
     out: Path
     """The JSON Lines file to write; what it holds already is not answered again."""
-    data: str = "moods"
-    """moods, or a JSON Lines file in one of the formats of `trimtab dialogue prepare`."""
-    template: str = "llama2"
-    split: Split = "test"
-    """Of moods."""
-    examples: int | None = None
-    """Answer the first so many; None: all of a file, 400 of moods."""
+    data: str = "moods:test:400"
+    """moods:SPLIT:COUNT, or a file of `trimtab dialogue prepare`."""
     best_of: int = 1
-    """Keep the best of so many samples, by the reward of `trimtab dialogue train`."""
+    """Keep the best of so many samples, by the reward below."""
+    reward: Reward = RewardSettings()
     temperature: float = 1.0
     """0: greedy."""
     context_max_length: int = 256
@@ -192,41 +157,6 @@ class Generate:
         from trimtab.dialogue.verbs import generate
 
         generate(self)
-
-
-@dataclass(frozen=True)
-class Evaluate:
-    """Judge the replies of a file, or of a model: all measures, side by side."""
-
-    replies: tyro.conf.Positional[tuple[Path, ...]]
-    """Files of `trimtab dialogue generate`."""
-    data: str = "moods"
-    """The data that were answered: moods, or the JSON Lines file."""
-    template: str = "llama2"
-    json: Path | None = None
-    """Also write the table here."""
-
-    def run(self) -> None:
-        from trimtab.dialogue.verbs import evaluate
-
-        evaluate(self)
-
-
-@dataclass(frozen=True)
-class Compare:
-    """Is B better than A? Paired intervals on every measure, and a verdict: improved, not shown, or hacked."""
-
-    replies: tyro.conf.Positional[tuple[Path, ...]]
-    """Files of `trimtab dialogue generate`: the baseline's first, then the others'. A folder holds one file per seed."""
-    data: str = "moods"
-    template: str = "llama2"
-    out: Path = Path("runs/compare")
-    """The folder of report.json and report.html."""
-
-    def run(self) -> None:
-        from trimtab.dialogue.verbs import compare
-
-        compare(self)
 
 
 @dataclass(frozen=True)
@@ -247,7 +177,7 @@ class Chat:
 
 RECIPES: dict[str, dict[str, object]] = {
     "train": {
-        "tiny": Train(rl_max_steps=10, critic_replies=128, examples=500),
+        "tiny": Train(rl_max_steps=10, critic_replies=128, data="moods:train:500"),
         "default": Train(),
         "llama2": Train(
             model_name="meta-llama/Llama-2-7b-chat-hf",
@@ -269,7 +199,5 @@ VERBS: dict[str, type] = {
     "sft": Sft,
     "train": Train,
     "generate": Generate,
-    "evaluate": Evaluate,
-    "compare": Compare,
     "chat": Chat,
 }

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab.checkpoints import replace_file
-from trimtab.console import Table, print_update, say
+from trimtab.console import print_update, say
 from trimtab.dialogue import models, sources
 from trimtab.dialogue.answering import Manner, answer
 from trimtab.dialogue.best_of import best_of
 from trimtab.dialogue.example import Example, Reply, Turn
+from trimtab.dialogue.formats.others import reply_row
 from trimtab.dialogue.ppo.building import Lora
-from trimtab.plain import Plain
+from trimtab.dialogue.verbs_of_rewards import rubric_for
 from trimtab.tracking import Jsonl, read_jsonl
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def supervise(command: Sft) -> None:
     from trimtab.dialogue.running import begin
 
     with begin(command) as (run, command):
-        model, tokenizer = _embedded(command, run) if command.model_name == sources.MOODS else _tuned(command, run)
+        model, tokenizer = _embedded(command, run) if command.model_name == sources.EMBEDDED else _tuned(command, run)
         from trimtab.dialogue.ppo.saving import save_policy
 
         save_policy(model, tokenizer, run.path / models.MODEL)
@@ -43,7 +43,6 @@ def _embedded(command: Sft, run: Any) -> tuple[Any, Any]:
     recipe = EmbeddedRecipe(seed=command.seed)
     recipe = replace(
         recipe,
-        examples=command.examples or recipe.examples,
         fit=replace(recipe.fit, steps=command.steps or recipe.fit.steps),
     )
 
@@ -71,7 +70,7 @@ def _tuned(command: Sft, run: Any) -> tuple[Any, Any]:
         lora=Lora(command.lora_rank),
         seed=command.seed,
     )
-    examples = sources.examples_of(command.data, command.template, "train", command.examples)
+    examples = sources.examples_of(command.data)
 
     def log(step: int, metrics: dict[str, float]) -> None:
         run.log(step, metrics)
@@ -83,7 +82,7 @@ def _tuned(command: Sft, run: Any) -> tuple[Any, Any]:
 def _report_supervised(command: Sft, model: Any, tokenizer: Any, run: Any) -> None:
     from trimtab.dialogue.sft import reply_perplexity
 
-    held_out = sources.examples_of(command.data, command.template, "validation", command.validation_examples)
+    held_out = sources.examples_of(command.validation)
     perplexity = reply_perplexity(model, tokenizer, held_out)
     manner = Manner(context_max_length=command.context_max_length, reply_max_length=command.resp_max_length)
     for reply in answer(model, tokenizer, held_out[:3], manner):
@@ -108,28 +107,16 @@ def reinforce(command: Train) -> None:
 # -- generate ----------------------------------------------------------------------------------------------------------
 
 
-def reply_row(reply: Reply) -> dict[str, Plain]:
-    """A reply as a line of a file."""
-    return {
-        "key": reply.example.key,
-        "prompt": reply.example.prompt,
-        "reply": reply.text,
-        "reference": reply.example.reference,
-        "ended": reply.ended,
-        "tokens": reply.tokens,
-    }
-
-
 def generate(command: Generate) -> None:
     """``trimtab dialogue generate``."""
     model, tokenizer = models.load(command.model)
-    examples = sources.examples_of(command.data, command.template, command.split, command.examples)
+    examples = sources.examples_of(command.data)
     command.out.parent.mkdir(parents=True, exist_ok=True)
-    answered = {row["key"] for row in read_jsonl(command.out)} if command.out.exists() else set[str]()
+    answered = {row["example"]["key"] for row in read_jsonl(command.out)} if command.out.exists() else set[str]()
     manner = Manner(
         command.temperature, command.seed, command.context_max_length, command.resp_max_length, command.batch_size
     )
-    rubric = sources.rubric_for(command.data, _default_weights()) if command.best_of > 1 else None
+    rubric = rubric_for(command.reward, examples) if command.best_of > 1 else None
     file = Jsonl(command.out)
     for number, batch in enumerate(_batches(examples, command.batch_size)):
         if {example.key for example in batch} <= answered:
@@ -146,33 +133,8 @@ def generate(command: Generate) -> None:
     say(f"{len(examples)} replies in {command.out}")
 
 
-def _default_weights() -> dict[str, Any]:
-    from trimtab.dialogue.training_recipe import Train
-
-    return Train().weights
-
-
 def _batches(examples: list[Example], size: int) -> Iterator[list[Example]]:
     yield from (examples[start : start + size] for start in range(0, len(examples), size))
-
-
-def read_replies(path: Path, examples: list[Example]) -> list[Reply]:
-    """The replies of a file of ``generate``, in the order of the examples that it answers.
-
-    Raises ValueError for a reply to a dialogue that is not among ``examples``.
-    """
-    by_key = {example.key: example for example in examples}
-    found: list[Reply] = []
-    for number, row in enumerate(read_jsonl(path), 1):
-        if row["key"] not in by_key:
-            raise ValueError(
-                f"{path}, line {number} answers {row['key']!r}, which is not among the {len(examples)} dialogues of the "
-                "data: give the data that were answered by --data"
-            )
-        found.append(Reply(by_key[row["key"]], row["reply"], row["ended"], row["tokens"]))
-    if not found:
-        raise ValueError(f"{path} holds no reply: write some by `trimtab dialogue generate`")
-    return found
 
 
 # -- chat --------------------------------------------------------------------------------------------------------------
@@ -218,30 +180,3 @@ def _lines() -> Iterator[str]:
         if not line:
             return
         yield line
-
-
-# -- evaluate, compare -------------------------------------------------------------------------------------------------
-
-
-def evaluate(command: Any) -> None:
-    """``trimtab dialogue evaluate``."""
-    from trimtab.dialogue.judging_replies import columns_of
-
-    examples = sources.examples_of(command.data, command.template, "test", None)
-    table: Table | None = None
-    for path in command.replies:
-        columns = columns_of(read_replies(path, examples), command.data)
-        table = table or Table("replies", ("replies", *columns))
-        table.add(path.stem, *(sum(values) / len(values) for values in columns.values()))
-    assert table is not None
-    table.print()
-    if command.json is not None:
-        text = json.dumps({"rows": table.plain_rows()}, indent=2) + "\n"
-        replace_file(command.json, lambda scratch: scratch.write_text(text))
-
-
-def compare(command: Any) -> None:
-    """``trimtab dialogue compare``."""
-    from trimtab.dialogue.comparing import compare_files
-
-    compare_files(command)
