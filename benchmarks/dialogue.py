@@ -1,12 +1,12 @@
-"""What does reinforcement learning add to the embedded dialogue model, and what does its critic know? Three supervised seeds.
+"""What does reinforcement learning add to the embedded dialogue model, and what does its critic know?
 
 python benchmarks/dialogue.py [--out runs/dialogue] [--seeds 3] [--arms sft ppo ...] [--json OUT]
 
-Arms, all from the same supervised model and judged on 400 dialogues that none has seen, with the same noise: the supervised
-model; the best of 8 of its replies (trains nothing); PPO with a critic; RLOO by TRL on as many replies; PPO without a cost
-of leaving the reference (the negative control); one LoRA adapter, and three that take turns ("agents", at as many replies).
-`--control-seeds`: seeds of all arms but the first and PPO. All learn from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here
-for the first time. Arms that were run are kept in --out and not run again. `--throughput` measures PPO's update as well.
+Arms, all from the same supervised models (three seeds) and judged on 400 dialogues that none has seen, with the same noise:
+the supervised model; the best of 8 of its replies (trains nothing); PPO with a critic; RLOO by TRL on as many replies; PPO
+without a cost of leaving the reference (the negative control); one LoRA adapter, and three that take turns ("agents", at as
+many replies). All learn from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here for the first
+time. `--control-seeds`: seeds of all arms but the first and PPO. Arms that were run are kept in --out, and not run again.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def bar(name: str, value: float, bound: str, holds: bool) -> dict[str, Any]:
     return {"name": name, "value": value, "bound": bound, "holds": bool(holds)}
 
 
-def bars_of(rows: list[dict[str, Any]], compared: dict[str, Comparison], found: dict[str, list[Experiment]]) -> list[Any]:
+def bars_of(
+    rows: list[dict[str, Any]], compared: dict[str, Comparison], found: dict[str, list[Experiment]]
+) -> list[Any]:
     """The bars, computed from what was measured."""
     by_arm = {row["arm"]: row for row in rows}
     bars: list[dict[str, Any]] = []
@@ -105,7 +107,9 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     judged = [row for row in rows if row["arm"] != "sft" and row.get("verdict") != "hacked"]
     best = max(judged, key=lambda row: row["gold_empathy"] + row["gold_recommendation"])
     others = ", ".join(
-        f"{row['arm']} {row['gold_empathy']:.2f} and {row['gold_recommendation']:.2f}" for row in judged if row is not best
+        f"{row['arm']} {row['gold_empathy']:.2f} and {row['gold_recommendation']:.2f}"
+        for row in judged
+        if row is not best
     )
     return (
         f"By the exact judge {best['arm']} wins: empathy {best['gold_empathy']:.2f}, recommendation "
@@ -115,7 +119,17 @@ def sentence(rows: list[dict[str, Any]]) -> str:
 
 def show(rows: list[dict[str, Any]], compared: dict[str, Comparison], bars: list[Any]) -> None:
     """Print it all."""
-    shown = ("arm", "seeds", "gold_empathy", "gold_recommendation", "grammatical", "bleu", "reward", "dist2_at_budget", "words")
+    shown = (
+        "arm",
+        "seeds",
+        "gold_empathy",
+        "gold_recommendation",
+        "grammatical",
+        "bleu",
+        "reward",
+        "dist2_at_budget",
+        "words",
+    )
     table = Table("embedded dialogues", (*shown, "kl", "training_tokens", "seconds", "verdict"))
     for row in rows:
         table.add(*(row.get(column) for column in table.columns))
@@ -150,7 +164,9 @@ def main(
     if throughput:
         record["throughput"] = measure_throughput(experiments[0].base)
         for row in record["throughput"]:
-            name = f"PPO update over its floor ({row['critic']} critic, {row['replies']} replies x {row['tokens']} tokens)"
+            name = (
+                f"PPO update over its floor ({row['critic']} critic, {row['replies']} replies x {row['tokens']} tokens)"
+            )
             bars.append(bar(name, row["ratio"], f"<= {MOST_RATIO}", row["ratio"] <= MOST_RATIO))
     show(rows, compared, bars)
     record["verdicts"] = {arm: {"verdict": j.verdict, "reason": j.reason} for arm, j in compared.items()}

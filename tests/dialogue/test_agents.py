@@ -67,7 +67,9 @@ def test_all_adapters_and_the_critic_learn() -> None:
     agents = trainer()
     before = {name: p.detach().clone() for name, p in agents.learner.named_parameters() if p.requires_grad}
     agents.fit()
-    moved = [name for name, p in agents.learner.named_parameters() if name in before and not torch.equal(p, before[name])]
+    moved = [
+        name for name, p in agents.learner.named_parameters() if name in before and not torch.equal(p, before[name])
+    ]
     for name in ("first", "second", "last"):
         assert any(f"lora_A.{name}." in parameter for parameter in moved)
     assert any("critic" in parameter for parameter in moved)

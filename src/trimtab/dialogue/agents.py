@@ -53,7 +53,9 @@ class Cast:
         names = [agent.name for agent in self.agents]
         endless = [agent.sentences is None for agent in self.agents]
         if len(set(names)) < len(names) or not names or endless != [False] * (len(names) - 1) + [True]:
-            raise ValueError(f"agents {self.agents}: expected names of their own, and that the last one alone has no limit")
+            raise ValueError(
+                f"agents {self.agents}: expected names of their own, and that the last one alone has no limit"
+            )
         if not 0 <= self.cooperation <= 1:
             raise ValueError(f"cooperation {self.cooperation}: expected from 0 to 1")
 
@@ -75,7 +77,9 @@ class Cast:
 def sentence_end_ids(tokenizer: Any) -> list[int]:
     """Tokens whose text ends a sentence. Raises ValueError where the tokenizer has none."""
     words = tokenizer.get_vocab()
-    found = sorted(i for word, i in words.items() if tokenizer.convert_tokens_to_string([word]).strip() in SENTENCE_ENDS)
+    found = sorted(
+        i for word, i in words.items() if tokenizer.convert_tokens_to_string([word]).strip() in SENTENCE_ENDS
+    )
     if not found:
         raise ValueError(f"no token of the tokenizer reads {' or '.join(SENTENCE_ENDS)}: agents cannot take turns")
     return found
@@ -84,7 +88,9 @@ def sentence_end_ids(tokenizer: Any) -> list[int]:
 class AgentsLearner(Learner):
     """The agents as one learner: each token is evaluated, and written, by the agent whose turn it is."""
 
-    def __init__(self, policy: Any, critic: Critic, cast: Cast, stops: Collection[int], temperature: float = 1.0) -> None:
+    def __init__(
+        self, policy: Any, critic: Critic, cast: Cast, stops: Collection[int], temperature: float = 1.0
+    ) -> None:
         super().__init__(policy, critic, temperature)
         self.cast = cast
         self._stops = sorted(stops)

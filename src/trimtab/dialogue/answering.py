@@ -1,4 +1,4 @@
-"""How does a model answer a whole split? In batches, sampled (the same noise for every model, so that they pair) or greedily."""
+"""How does a model answer a whole split? In batches, greedily or sampled (with the same noise for every model)."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class EmbeddedRecipe:
     reply_tokens: int = 48
     prompt_weight: float = 0.5
     """Weight of a prompt token's loss beside a reply token's 1: what users say teaches words, and which title is what."""
-    fit: Fit = Fit(steps=500, learning_rate=4e-3, warmup=30, log_every=50, checkpoint_every=100)
+    fit: Fit = Fit(steps=600, learning_rate=3e-3, warmup=30, log_every=50, checkpoint_every=100)
 
 
 def model_of(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:

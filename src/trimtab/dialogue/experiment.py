@@ -1,7 +1,7 @@
 """How do the learners compare on the embedded task? Its arms, each from the same supervised models, kept arm by arm.
 
-An arm leaves ``replies.jsonl`` (to the test dialogues, with the same noise for all arms) and ``summary.json`` in its folder;
-what is there is not done again.
+An arm leaves ``replies.jsonl`` (to the test dialogues, with the same noise for all arms) and ``summary.json`` in its
+folder; what is there is not done again.
 """
 
 from __future__ import annotations
@@ -275,11 +275,11 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 def _kl(policy: Any, reference: Any, tokenizer: Any, replies: list[Reply], manner: Manner) -> float:
     """Nats per reply between policy and reference, on the policy's own replies."""
+    import torch
+
     from trimtab.dialogue.ppo.batches import joined
     from trimtab.dialogue.ppo.learner import chosen_logprobs, reply_logits
     from trimtab.dialogue.ppo.rubric_grader import prompt_ids
-
-    import torch
 
     prompts = [prompt_ids(tokenizer, r.example.prompt) for r in replies]
     said = [

@@ -45,7 +45,9 @@ def recipe_in(path: Path, kind: type[Any]) -> Any:
     """The recipe of a run's directory. Raises ValueError where it was another verb's."""
     plain: dict[str, Any] = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
     if plain.pop("class") != kind.__name__:
-        raise ValueError(f"the run in {path} is not one of `{kind.__name__.lower()}`: resume it by the verb that began it")
+        raise ValueError(
+            f"the run in {path} is not one of `{kind.__name__.lower()}`: resume it by the verb that began it"
+        )
     tracking = _settings(plain.pop("tracking"), TrackSettings)
     if "reward" in plain:
         plain["reward"] = _settings(plain["reward"], RewardSettings)
@@ -230,14 +232,12 @@ def _by_trl(command: Train, rubric: Any, examples: Any, run: Run | None) -> None
             shown = {name: metrics[name] for name in ("reward", "kl", "loss") if name in metrics}
             print_update(step, shown, run.elapsed_seconds)
 
-    policy, tokenizer, counted = train_by_trl(
-        models.located(command.model_name), rubric, examples, settings, log=log
-    )
+    policy, tokenizer, counted = train_by_trl(models.located(command.model_name), rubric, examples, settings, log=log)
     if run is not None:
         save_policy(policy, tokenizer, run.path / models.MODEL)
         summary = json.dumps({"replies": counted.replies, "tokens": counted.tokens}, indent=2) + "\n"
         replace_file(run.path / "summary.json", lambda scratch: scratch.write_text(summary))
-        say(f"the model is in {run.path / models.MODEL}; {counted.replies} replies of {counted.tokens} tokens were written")
+        say(f"the model is in {run.path / models.MODEL}; {counted.replies} replies were written")
 
 
 def shortened(command: Train, steps: int) -> Train:

@@ -1,4 +1,4 @@
-"""How is a language model taught by examples what to answer? Supervised fine-tuning by TRL, of all weights or a LoRA adapter.
+"""How is a language model taught by examples what to answer? Supervised fine-tuning by TRL, of all weights or an adapter.
 
 Prompt and reply are tokenised apart, as they are when a policy answers, and the loss is that of the reply alone, its end
 included. (A template that differs between training and use is the commonest way to a baseline that is none.)

@@ -11,7 +11,7 @@ EMBEDDED = "moods"
 
 
 def examples_of(data: str) -> list[Example]:
-    """The examples of ``moods:SPLIT:COUNT`` or of a file in any known format. 
+    """The examples of ``moods:SPLIT:COUNT`` or of a file in any known format.
 
     Lines that cannot be read are named, and left out; raises ValueError where nothing is left.
     """

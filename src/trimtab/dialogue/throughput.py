@@ -1,6 +1,6 @@
 """What does an update of PPO cost beside what it cannot do without? Measured in turns, on the embedded model.
 
-The floor: writing the replies, and one forward and backward pass of what is trained over them per pass of PPO. What PPO adds:
+The floor: writing the replies, and one forward and backward pass of what is trained over them per epoch. What PPO adds:
 log-probabilities of policy and reference, values, grading, credit, optimiser steps. Replies are of the full length (no
 token ends them), so that the work is the same each time.
 """
@@ -79,5 +79,3 @@ def _floor(trainer: PPOTrainer, step: int) -> None:
             evaluated = learner(tokens.ids_BS, tokens.mask_BS, tokens.reply_width)
             (evaluated.logprobs_BT.mean() + evaluated.values_BTP.mean()).backward()
             learner.zero_grad(set_to_none=True)
-
-

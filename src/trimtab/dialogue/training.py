@@ -1,4 +1,4 @@
-"""How is a policy trained from a model, a rubric and examples? The parts put together: critic first, then policy, then saved."""
+"""How is a policy trained from a model, a rubric and examples? The critic first, then the policy, then both are saved."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from trimtab.dialogue.critic.pretraining import CriticSettings, Labelled, fit_cr
 from trimtab.dialogue.example import Example, Reply
 from trimtab.dialogue.ppo.batches import Tokens, joined
 from trimtab.dialogue.ppo.building import Lora, make_learner
-from trimtab.dialogue.ppo.learner import refuse_other_vocabulary
 from trimtab.dialogue.ppo.grading import Written, with_unfinished
+from trimtab.dialogue.ppo.learner import refuse_other_vocabulary
 from trimtab.dialogue.ppo.rubric_grader import RubricGrader, end_ids, prompt_ids
 from trimtab.dialogue.ppo.saving import save_all
 from trimtab.dialogue.ppo.settings import PPOSettings
@@ -74,7 +74,7 @@ def make_agents_trainer(
     rubric: Rubric[Reply],
     examples: Sequence[Example],
     recipe: PolicyTraining,
-    cast: Cast = Cast(),
+    cast: Cast | None = None,
 ) -> PPOTrainer:
     """A trainer of agents that take turns over ``model``, with one critic."""
     ends = end_ids(tokenizer, model)
@@ -82,7 +82,7 @@ def make_agents_trainer(
     learner, reference = make_agents(
         model,
         head_names(grader.parts),
-        cast,
+        cast or Cast(),
         sentence_end_ids(tokenizer),
         lora=recipe.lora,
         temperature=recipe.ppo.temperature,
@@ -141,8 +141,8 @@ def train_policy(
 ) -> dict[str, float]:
     """Train critic and policy, from the run's newest checkpoint on where there is one. Every process calls this.
 
-    ``references``: examples, and the tokenizer, where the critic is trained on references. Returns what it explained of held-out
-    replies after its pre-training, part by part (empty without one).
+    ``references``: examples, and the tokenizer, where the critic is trained on references. Returns what it explained of
+    held-out replies after its pre-training, part by part (empty without one).
     """
     begun = run is not None and run.latest_checkpoint() is not None
     if trainer.accelerator.num_processes > 1:

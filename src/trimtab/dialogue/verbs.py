@@ -12,7 +12,7 @@ from trimtab.console import print_update, say
 from trimtab.dialogue import models, sources
 from trimtab.dialogue.answering import Manner, answer
 from trimtab.dialogue.best_of import best_of
-from trimtab.dialogue.example import Example, Reply, Turn
+from trimtab.dialogue.example import Example, Turn
 from trimtab.dialogue.formats.others import reply_row
 from trimtab.dialogue.ppo.building import Lora
 from trimtab.dialogue.verbs_of_rewards import rubric_for

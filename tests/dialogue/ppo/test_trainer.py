@@ -150,7 +150,7 @@ def test_a_reward_that_is_no_number_stops_with_the_sample(wrong: float) -> None:
 
 def test_a_gradient_that_is_no_number_stops() -> None:
     trainer = make(replace(SETTINGS, learning_rate=1e30, warmup_steps=1))
-    with pytest.raises(ValueError, match="is nan or infinite|finite"):
+    with pytest.raises(ValueError, match=r"is nan or infinite|finite"):
         trainer.fit()
 
 
@@ -166,13 +166,13 @@ def test_a_policy_without_adapter_needs_a_reference() -> None:
 
 def test_a_critic_with_other_heads_is_refused() -> None:
     learner, reference = make_learner(TASK.model(), ("other", "kl"))
-    with pytest.raises(ValueError, match="expected .*table"):
+    with pytest.raises(ValueError, match=r"expected .*table"):
         PPOTrainer(SETTINGS, learner, reference, TableGrader(TASK), [TASK.end])
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:
     for wrong in ({"minibatch_size": 7}, {"accumulation": 3}, {"decay": 1.5}, {"steps": 0}, {"kl_target": -1.0}):
-        with pytest.raises(ValueError, match="expected|divides"):
+        with pytest.raises(ValueError, match=r"expected|divides"):
             PPOSettings(**wrong)  # type: ignore[arg-type]
 
 

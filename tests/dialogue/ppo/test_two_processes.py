@@ -1,4 +1,4 @@
-"""Two processes, started by ``accelerate launch``, write the replies, earn the rewards and learn the policy that one does."""
+"""Two processes, started by ``accelerate launch``, write the replies, earn the rewards and learn what one does."""
 
 from __future__ import annotations
 

@@ -131,8 +131,7 @@ class Alarms:
         for name in WATCHED:
             self.history.setdefault(f"first_{name}", [float(metrics[name])])
             self.history[name] = [*self.history[name], float(metrics[name])][-KEPT:]
-        found = {name: bool(sign(self.history, self.settings)) for name, sign in self._signs().items()}
-        return found
+        return {name: bool(sign(self.history, self.settings)) for name, sign in self._signs().items()}
 
     def new(self, found: Mapping[str, bool]) -> list[str]:
         """The signs that did not hold after the update before."""
