@@ -65,7 +65,7 @@ class Cast:
         return [number for number, agent in enumerate(self.agents) for _ in range(agent.sentences or 1)]
 
     def weights(self, parts: Sequence[str]) -> np.ndarray:
-        """How much each agent minds each part, [agents, P]: 1 for its own and for what is nobody's, the KL cost among it."""
+        """How much each agent minds each part, [agents, P]: 1 for its own and for what is nobody's (the KL cost)."""
         owned = {part for agent in self.agents for part in agent.parts}
         rows = [
             [1.0 if part in agent.parts or part not in owned else self.cooperation for part in parts]

@@ -155,8 +155,8 @@ def refuse_constant_parts(rubric: Any, examples: Any, *, force: bool) -> None:
     constant = [part.name for part in rubric.parts if max(graded.raw[part.name]) - min(graded.raw[part.name]) < 1e-9]
     if constant and not force:
         raise ValueError(
-            f"the reward's {', '.join(constant)} is the same for {2 * len(some)} different replies: it teaches nothing. Set "
-            "its weight to 0, mend it (`trimtab dialogue audit` shows how it is spread), or train all the same by --force"
+            f"the reward's {', '.join(constant)} is the same for {2 * len(some)} different replies: it teaches nothing. "
+            "Set its weight to 0, mend it (`trimtab dialogue audit` shows how it is spread), or train all the same by --force"
         )
 
 
@@ -169,8 +169,8 @@ def _trainer(command: Train, rubric: Any, examples: Any) -> tuple[PPOTrainer, An
         ppo_settings(command),
         Lora(command.lora_rank),
         CriticSettings(learning_rate=command.critic_learning_rate, seed=command.seed),
-        command.critic_replies,
-        command.bf16,
+        critic_replies=command.critic_replies,
+        bf16=command.bf16,
     )
     if command.algorithm == "agents":
         return make_agents_trainer(model, tokenizer, rubric, examples, recipe), tokenizer, recipe
