@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ class EmbeddedRecipe:
     fit: Fit = Fit(steps=600, learning_rate=3e-3, warmup=30, log_every=50, checkpoint_every=100)
 
 
-def model_of(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerBase) -> LlamaForCausalLM:
+def model_of(recipe: EmbeddedRecipe, tokenizer: Any) -> LlamaForCausalLM:
     """The model with its initial weights."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -61,7 +62,7 @@ def model_of(recipe: EmbeddedRecipe, tokenizer: PreTrainedTokenizerBase) -> Llam
     return model.eval()
 
 
-def token_rows(tokenizer: PreTrainedTokenizerBase, examples: list[Example], *, context: int, reply: int) -> Tokens:
+def token_rows(tokenizer: Any, examples: list[Example], *, context: int, reply: int) -> Tokens:
     """Prompts and references, each reference closed by the end token."""
     prompts = [prompt_ids(tokenizer, example.prompt) for example in examples]
     end = tokenizer.eos_token_id

@@ -61,7 +61,9 @@ def recipe_in(path: Path, kind: type[Any]) -> Any:
 
 def _settings(plain: dict[str, Any], kind: type[Any]) -> Any:
     """A dataclass of plain settings; its paths and tuples restored."""
-    found = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items() if name != "class"}
+    found: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in plain.items() if name != "class"
+    }
     for field in fields(kind):
         if "Path" in str(field.type) and found.get(field.name) is not None:
             found[field.name] = Path(found[field.name])
@@ -156,7 +158,7 @@ def refuse_constant_parts(rubric: Any, examples: Any, *, force: bool) -> None:
     if constant and not force:
         raise ValueError(
             f"the reward's {', '.join(constant)} is the same for {2 * len(some)} different replies: it teaches nothing. "
-            "Set its weight to 0, mend it (`trimtab dialogue audit` shows how it is spread), or train all the same by --force"
+            "Set its weight to 0, mend it (`trimtab dialogue audit` shows how), or train all the same by --force"
         )
 
 

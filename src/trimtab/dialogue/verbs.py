@@ -112,7 +112,7 @@ def generate(command: Generate) -> None:
     model, tokenizer = models.load(command.model)
     examples = sources.examples_of(command.data)
     command.out.parent.mkdir(parents=True, exist_ok=True)
-    answered = {row["example"]["key"] for row in read_jsonl(command.out)} if command.out.exists() else set[str]()
+    answered = {row["key"] for row in read_jsonl(command.out)} if command.out.exists() else set[str]()
     manner = Manner(
         command.temperature, command.seed, command.context_max_length, command.resp_max_length, command.batch_size
     )

@@ -73,7 +73,8 @@ def reward_flat(history: History, settings: AlarmSettings) -> bool:
     if len(values) < 2 * settings.window:
         return False
     rise, error = _trend(values, settings.window)
-    return rise < 2 * error and np.mean(values[-settings.window :]) <= np.mean(values[: settings.window]) + 2 * error
+    first, last = float(np.mean(values[: settings.window])), float(np.mean(values[-settings.window :]))
+    return rise < 2 * error and last <= first + 2 * error
 
 
 def _beyond(values: Sequence[float], limit: float, times: int) -> bool:

@@ -26,9 +26,10 @@ _OPTIONS = StateDictOptions(full_state_dict=True, ignore_frozen_params=True)
 
 def training_arrays(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Trained weights and moments by their parameters' names, gathered from all processes (which must all call this)."""
-    weights = get_model_state_dict(module, options=_OPTIONS)
-    moments: Mapping[str, Any] = get_optimizer_state_dict(module, optimizer, options=_OPTIONS)["state"]
-    arrays = {f"{WEIGHTS}{name}": tensor for name, tensor in weights.items()}
+    weights: Mapping[str, Any] = get_model_state_dict(module, options=_OPTIONS)
+    optimised: Any = get_optimizer_state_dict(module, optimizer, options=_OPTIONS)
+    moments: Mapping[str, Any] = optimised["state"]
+    arrays: dict[str, Tensor] = {f"{WEIGHTS}{name}": tensor for name, tensor in weights.items()}
     for name, state in moments.items():
         arrays |= {f"{MOMENTS}{name}|{key}": torch.as_tensor(value) for key, value in state.items()}
     return {name: tensor.detach().cpu().clone() for name, tensor in arrays.items()}
@@ -37,7 +38,7 @@ def training_arrays(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 def restore_arrays(module: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, Tensor]) -> None:
     """Put back what ``training_arrays`` gave. Raises ValueError where the weights are those of another model."""
     weights = {name.removeprefix(WEIGHTS): tensor for name, tensor in arrays.items() if name.startswith(WEIGHTS)}
-    expected = get_model_state_dict(module, options=_OPTIONS)
+    expected: Mapping[str, Any] = get_model_state_dict(module, options=_OPTIONS)
     differing = sorted(name for name in {*weights, *expected} if not _alike(weights.get(name), expected.get(name)))
     if differing:
         raise ValueError(
@@ -52,8 +53,9 @@ def restore_arrays(module: nn.Module, optimizer: torch.optim.Optimizer, arrays: 
             name, _, moment = key.removeprefix(MOMENTS).rpartition("|")
             state.setdefault(name, {})[moment] = tensor
     if state:
-        groups = get_optimizer_state_dict(module, optimizer, options=_OPTIONS)["param_groups"]
-        set_optimizer_state_dict(module, optimizer, {"state": state, "param_groups": groups}, options=_OPTIONS)
+        kept: Any = get_optimizer_state_dict(module, optimizer, options=_OPTIONS)
+        wanted: Any = {"state": state, "param_groups": kept["param_groups"]}
+        set_optimizer_state_dict(module, optimizer, wanted, options=_OPTIONS)
 
 
 def _alike(one: Tensor | None, other: Tensor | None) -> bool:

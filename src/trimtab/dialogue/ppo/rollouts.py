@@ -40,7 +40,10 @@ class Replies:
         return Replies(
             exchange(self.prompts_B),
             Tokens(exchange(self.tokens.ids_BS), exchange(self.tokens.mask_BS), self.tokens.reply_width),
-            *(exchange(tensor) for tensor in (self.ended_B, self.sampled_BT, self.logprobs_BT, self.reference_BT)),
+            exchange(self.ended_B),
+            exchange(self.sampled_BT),
+            exchange(self.logprobs_BT),
+            exchange(self.reference_BT),
             exchange(self.values_BTP),
         )
 
