@@ -104,7 +104,8 @@ def bars_of(
 
 def sentence(rows: list[dict[str, Any]]) -> str:
     """Which arm wins, plainly."""
-    judged = [row for row in rows if row["arm"] != "sft" and row.get("verdict") != "hacked"]
+    others_than_sft = [row for row in rows if row["arm"] != "sft"]
+    judged = [row for row in others_than_sft if row["verdict"] != "hacked"] or others_than_sft
     best = max(judged, key=lambda row: row["gold_empathy"] + row["gold_recommendation"])
     others = ", ".join(
         f"{row['arm']} {row['gold_empathy']:.2f} and {row['gold_recommendation']:.2f}"

@@ -26,7 +26,7 @@ _OPTIONS = StateDictOptions(full_state_dict=True, ignore_frozen_params=True)
 
 def training_arrays(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Trained weights and moments by their parameters' names, gathered from all processes (which must all call this)."""
-    weights: Mapping[str, Any] = get_model_state_dict(module, options=_OPTIONS)
+    weights: Any = get_model_state_dict(module, options=_OPTIONS)
     optimised: Any = get_optimizer_state_dict(module, optimizer, options=_OPTIONS)
     moments: Mapping[str, Any] = optimised["state"]
     arrays: dict[str, Tensor] = {f"{WEIGHTS}{name}": tensor for name, tensor in weights.items()}
@@ -38,7 +38,7 @@ def training_arrays(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict
 def restore_arrays(module: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, Tensor]) -> None:
     """Put back what ``training_arrays`` gave. Raises ValueError where the weights are those of another model."""
     weights = {name.removeprefix(WEIGHTS): tensor for name, tensor in arrays.items() if name.startswith(WEIGHTS)}
-    expected: Mapping[str, Any] = get_model_state_dict(module, options=_OPTIONS)
+    expected: Any = get_model_state_dict(module, options=_OPTIONS)
     differing = sorted(name for name in {*weights, *expected} if not _alike(weights.get(name), expected.get(name)))
     if differing:
         raise ValueError(
