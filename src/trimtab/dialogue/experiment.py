@@ -128,8 +128,8 @@ class Experiment:
         return self._trained(name, trainer, tokenizer)
 
     def without_kl(self) -> dict[str, Any]:
-        """The arm that is told to hack: no cost for leaving the reference."""
-        return self.ppo_arm("ppo-no-kl", kl_coefficient=0.0, kl_target=None)
+        """The arm that is told to hack: no cost for leaving the reference. It needs fewer updates for that."""
+        return self.ppo_arm("ppo-no-kl", steps=40, kl_coefficient=0.0, kl_target=None)
 
     def lora(self) -> dict[str, Any]:
         """One policy as a LoRA adapter, the agents' peer: the same rank, rates and replies."""
