@@ -23,6 +23,10 @@ from typing import Any, NoReturn
 ROOMS: dict[str, tuple[str, str]] = {
     "speculation": ("trimtab.speculation.recipe", "faster decoding: draft trees chosen by a learned policy"),
     "compression": ("trimtab.compression.recipe", "a smaller KV cache: what is kept is chosen per prompt"),
+    "dialogue": (
+        "trimtab.dialogue.recipe",
+        "an empathetic recommender: rewards that can be trusted, and training on them",
+    ),
     "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter and a set of problems"),
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }

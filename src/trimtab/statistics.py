@@ -7,6 +7,7 @@ Bootstrap, 1993, chapter 13). Deterministic by seed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -162,3 +163,47 @@ def crossed_ratio(
     drawn_P = generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples).astype(float)
     estimate = ratio(np.ones((1, seeds)), np.ones((1, prompts)))[0]
     return _interval(estimate, ratio(drawn_S, drawn_P), level)
+
+
+def crossed_difference(
+    a_SP: Real[np.ndarray, "S P"],
+    b_SP: Real[np.ndarray, "S P"],
+    *,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Interval, float]:
+    """Interval of mean(A) - mean(B), and its two-sided bootstrap p-value: S seeds of training, the same P prompts.
+
+    Seeds and prompts are both drawn anew (Owen, Annals of Applied Statistics 2007). The p-value is twice the share of
+    draws on the other side of zero (at least 2 / (draws + 1)). Raises ValueError where shapes disagree or a number is
+    not finite.
+    """
+    if a_SP.shape != b_SP.shape or 0 in a_SP.shape:
+        raise ValueError(f"{a_SP.shape} against {b_SP.shape}: expected [seeds, prompts] of both, the same, none empty.")
+    differences_SP = np.asarray(a_SP, dtype=np.float64) - np.asarray(b_SP, dtype=np.float64)
+    if not np.isfinite(differences_SP).all():
+        raise ValueError("a metric has values that are not finite: find out why; they cannot be averaged away.")
+    generator = np.random.default_rng(seed)
+    seeds, prompts = differences_SP.shape
+    drawn_S = generator.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    by_prompt_RP = drawn_S @ differences_SP
+    means_R = np.concatenate(
+        [
+            (part * generator.multinomial(prompts, np.full(prompts, 1 / prompts), size=len(part))).sum(axis=1) / prompts
+            for part in np.array_split(by_prompt_RP, max(1, by_prompt_RP.size // _CHUNK_DRAWS))
+        ]
+    )
+    beyond = min(int((means_R <= 0).sum()), int((means_R >= 0).sum()))
+    p = min(1.0, 2 * (beyond + 1) / (resamples + 1))
+    return _interval(float(differences_SP.mean()), means_R, level), p
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values adjusted for their number (Holm, Scandinavian Journal of Statistics 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    adjusted, highest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return adjusted
