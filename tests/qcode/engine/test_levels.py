@@ -54,13 +54,13 @@ def f(x):
 
 def test_a_level_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with Sandboxed("python", LIMITS, workers=1, isolation="bubblewrap") as executor:
-        with pytest.raises(levels.Unavailable, match="install the package bubblewrap.*isolation='rlimits'"):
-            executor.run([Program("", "f", "python")], [TESTS])
+    lacking = pytest.raises(levels.Unavailable, match=r"install the package bubblewrap.*isolation='rlimits'")
+    with Sandboxed("python", LIMITS, workers=1, isolation="bubblewrap") as executor, lacking:
+        executor.run([Program("", "f", "python")], [TESTS])
     with pytest.raises(ValueError, match="'strong' is not known: expected one of auto, seccomp"):
         Sandboxed("python", isolation="strong")  # pyright: ignore[reportArgumentType]
 
 
 def test_auto_never_goes_below_bubblewrap() -> None:
     assert "rlimits" not in levels.candidates("auto")
-    assert list(levels.candidates("auto"))[0] == "seccomp"
+    assert next(iter(levels.candidates("auto"))) == "seccomp"
