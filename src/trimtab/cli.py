@@ -7,7 +7,8 @@ A room is a module named in ``ROOMS``, imported only when it is asked for. It de
 - optionally ``RECIPES: dict[str, dict[str, object]]``: for a verb, named instances of its class (``tiny``, ``paper``),
   from which the flags then depart.
 
-Such a module imports no torch at its top level, so that help is immediate.
+Such a module imports no torch at its top level, so that help is immediate. ``trimtab demo | runs | report`` stand above the
+rooms (``trimtab.commands``).
 """
 
 from __future__ import annotations
@@ -64,8 +65,15 @@ def _listing(usage: str, heading: str, entries: Mapping[str, str], closing: str)
 
 def _help_of_all() -> str:
     rooms = {name: summary for name, (_, summary) in ROOMS.items()}
+    summaries = {name: _summary(command) for name, command in _commands().items()}
+    above = _listing("", "over all rooms", summaries, "").strip()
     closing = "`trimtab <room> --help` lists its verbs; TRIMTAB_TRACEBACK=1 shows where an error came from."
-    return _listing(USAGE, "rooms", rooms, closing)
+    return _listing(USAGE, "rooms", rooms, f"{above}\n\n{closing}")
+
+
+def _commands() -> Mapping[str, type]:
+    """The commands that belong to no room."""
+    return importlib.import_module("trimtab.commands").COMMANDS
 
 
 def _help_of(room: str, verbs: Mapping[str, object]) -> str:
@@ -99,7 +107,11 @@ def dispatch(arguments: Sequence[str]) -> int:
 
         print(f"trimtab {version('trimtab')}")
         return 0
-    _choose("room", room, ROOMS)
+    if room in _commands():
+        import tyro
+
+        return tyro.cli(_commands()[room], args=rest, prog=f"trimtab {room}").run() or 0
+    _choose("room or command", room, [*ROOMS, *_commands()])
     module = importlib.import_module(ROOMS[room][0])
     if not rest or rest[0] in HELP:
         print(_help_of(room, module.VERBS))

@@ -348,6 +348,8 @@ class Demo:
     """Use the first so many prompts; None: all."""
     answers: int = 3
     """Prompts to answer in colour first."""
+    out: Path | None = None
+    """Where the run is kept; None: as the recipe of the training says."""
 
     def run(self) -> None:
         from trimtab.speculation.demo import demo
