@@ -32,6 +32,13 @@ ROOMS: dict[str, tuple[str, str]] = {
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }
 
+COMMANDS: dict[str, str] = {
+    "demo": "run the main job of each room on the embedded models; end in one table and one page",
+    "runs": "list runs with their newest numbers and their verdicts",
+    "report": "put runs of any rooms side by side, on one page",
+}
+"""What stands above the rooms, from ``trimtab.commands``, and its line in the help."""
+
 USAGE = "usage: trimtab <room> <verb> [recipe] [--field value]"
 USER_ERRORS = (ValueError, OSError)
 """What a user can mend: shown as one line. Everything else is a defect, and shows its traceback."""
@@ -65,15 +72,9 @@ def _listing(usage: str, heading: str, entries: Mapping[str, str], closing: str)
 
 def _help_of_all() -> str:
     rooms = {name: summary for name, (_, summary) in ROOMS.items()}
-    summaries = {name: _summary(command) for name, command in _commands().items()}
-    above = _listing("", "over all rooms", summaries, "").strip()
+    above = _listing("", "over all rooms", COMMANDS, "").strip()
     closing = "`trimtab <room> --help` lists its verbs; TRIMTAB_TRACEBACK=1 shows where an error came from."
     return _listing(USAGE, "rooms", rooms, f"{above}\n\n{closing}")
-
-
-def _commands() -> Mapping[str, type]:
-    """The commands that belong to no room."""
-    return importlib.import_module("trimtab.commands").COMMANDS
 
 
 def _help_of(room: str, verbs: Mapping[str, object]) -> str:
@@ -107,11 +108,12 @@ def dispatch(arguments: Sequence[str]) -> int:
 
         print(f"trimtab {version('trimtab')}")
         return 0
-    if room in _commands():
+    _choose("room or command", room, [*ROOMS, *COMMANDS])
+    if room in COMMANDS:
         import tyro
 
-        return tyro.cli(_commands()[room], args=rest, prog=f"trimtab {room}").run() or 0
-    _choose("room or command", room, [*ROOMS, *_commands()])
+        above = importlib.import_module("trimtab.commands")
+        return tyro.cli(above.COMMANDS[room], args=rest, prog=f"trimtab {room}").run() or 0
     module = importlib.import_module(ROOMS[room][0])
     if not rest or rest[0] in HELP:
         print(_help_of(room, module.VERBS))

@@ -52,8 +52,7 @@ def _run_all(rooms: Sequence[str], folder: Path) -> tuple[list[Found], list[tupl
     failed: list[tuple[str, str]] = []
     for number, room in enumerate(rooms, 1):
         say("", f"== {number} of {len(rooms)}: {room}, {ROOMS[room][1]}")
-        words = [sys.executable, "-m", "trimtab", room, "demo", "--out", str(folder / room)]
-        status = subprocess.run(words, check=False).returncode
+        status = _spawn(room, folder / room)
         runs = [survey(path) for path in runs_below(folder / room)] if (folder / room).is_dir() else []
         outcomes = [Found(run.path, run.outcome) for run in runs if run.outcome]
         found += outcomes
@@ -62,3 +61,9 @@ def _run_all(rooms: Sequence[str], folder: Path) -> tuple[list[Found], list[tupl
         elif not outcomes:
             failed.append((room, f"`trimtab {room} demo` left no outcome in {folder / room}"))
     return found, failed
+
+
+def _spawn(room: str, out: Path) -> int:
+    """The exit status of the room's own demo."""
+    words = [sys.executable, "-m", "trimtab", room, "demo", "--out", str(out)]
+    return subprocess.run(words, check=False).returncode
