@@ -194,12 +194,13 @@ def _plot(index: int, of: Outcome) -> Html:
     def paint(canvas: Figure) -> None:
         axes = canvas.subplots()
         upwards = shown[::-1]
-        for row, (_, value, colour) in enumerate(upwards):
+        low, high = _whisker(of)
+        for row, (name, value, colour) in enumerate(upwards):
             axes.barh(row, value, color=PAINT[colour], height=0.6)
-            axes.text(value, row, f" {number(value)}", va="center")
+            end = max(value, high) if name == "learned" else value
+            axes.text(end, row, f" {number(value)}", va="center")
         names = [name for name, *_ in upwards]
         axes.set_yticks(range(len(names)), names)
-        low, high = _whisker(of)
         at = names.index("learned")
         axes.plot((low, high), (at, at), color=PAINT["ink"], linewidth=1.5)
         axes.margins(x=0.18)
