@@ -42,7 +42,7 @@ def demo(command: Demo) -> None:
             tasks,
             max_new_tokens=recipe.max_new_tokens,
             table_dtype=recipe.table_dtype,
-            float32_texts=12,
+            float32_texts=command.float32_texts,
         )
         write_json(run.path / "evaluation.json", as_json(made))
         outcome_of(made, time.perf_counter() - started).write(run.path)
