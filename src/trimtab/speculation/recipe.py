@@ -341,13 +341,17 @@ class CompareModes:
 class Demo:
     """The whole of it in minutes: answer, calibrate, train, evaluate, report."""
 
-    train: Train = field(default_factory=lambda: RECIPES["train"]["tiny"])
+    train: Train = field(default_factory=lambda: RECIPES["train"]["demo"])
     prompts: str = "held_out"
     """Prompts to evaluate on."""
-    prompt_count: int | None = 36
+    prompt_count: int | None = 16
     """Use the first so many prompts; None: all."""
-    answers: int = 3
+    float32_texts: int = 4
+    """Compare texts in float32 on the first so many prompts."""
+    answers: int = 2
     """Prompts to answer in colour first."""
+    out: Path | None = None
+    """Where the run is kept; None: as the recipe of the training says."""
 
     def run(self) -> None:
         from trimtab.speculation.demo import demo
@@ -446,6 +450,7 @@ _SEED_MENU = Train(learner="ppo", menu="resps", menu_size=24, prompt_count=None,
 
 RECIPES: dict[str, dict[str, Train]] = {
     "train": {
+        "demo": Train(prompt_count=40, max_new_tokens=64, calibration_seconds=15.0, level_beams=(4,)),
         "tiny": Train(prompt_count=75, max_new_tokens=64, calibration_seconds=20.0),
         "default": Train(),
         "paper": replace(_SEED_MENU, calibration_seconds=120.0),
