@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.compression.claim import outcome_of
 from trimtab.compression.contest import Contest, contest
 from trimtab.compression.context_encoders import kept_columns, resolved, sources_of
@@ -22,6 +20,7 @@ from trimtab.compression.router import Router, Scaler
 from trimtab.compression.table import RewardTable
 from trimtab.compression.training import recipe_in
 from trimtab.console import say
+from trimtab.records import bar, write_json
 from trimtab.runs import read_metrics
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Evaluation:
         """The claim that the verdict rests on."""
         gain = self.found.against(LEARNED)
         name = f"budget {self.found.budget}: learned over best fixed, lower end of the 95% interval"
-        return [{"name": name, "value": gain.low, "bound": 0.0, "holds": gain.low > 0}]
+        return [bar(name, gain.low, 0.0, above=True)]
 
 
 def evaluate_run(command: Evaluate) -> Contest:
@@ -100,5 +99,4 @@ def _write(path: Path, evaluation: Evaluation) -> None:
         "rows": evaluation.rows(),
         "bars": evaluation.bars(),
     }
-    text = json.dumps(record, indent=1, default=float) + "\n"
-    replace_file(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+    write_json(path, record)

@@ -26,6 +26,8 @@ class Generate:
     """What is kept: h2o, tova, snapkv, pyramidkv, streaming, sigmoid(a,b) or geometric(alpha)."""
     policy: Path | None = None
     """A trained policy's folder: it picks the action and gives the budget (the prompt is then read twice)."""
+    promise: Path | None = None
+    """A folder of `trimtab compression promise`: it picks action and budget, or the full cache."""
     budget_tokens: int = 128
     """Tokens kept per KV head, averaged over the layers."""
     every: int | None = None
