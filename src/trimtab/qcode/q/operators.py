@@ -9,7 +9,7 @@ import numpy as np
 from trimtab.qcode.q import amend, apply, display, finding, formats, variables
 from trimtab.qcode.q.casts import cast_raw
 from trimtab.qcode.q.compiler import evaluate
-from trimtab.qcode.q.errors import LimitError, QError, Unsupported
+from trimtab.qcode.q.errors import Exit, LimitError, QError, Unsupported
 from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
 from trimtab.qcode.q.joins import is_keyed, unkeyed
 from trimtab.qcode.q.listops import WHOLE, rekey, sized, whole
@@ -459,9 +459,18 @@ for _name, _feature in {
     "rload": "files (rload)",
     "rsave": "files (rsave)",
     "getenv": "the environment (getenv)",
-    "exit": "exit",
 }.items():
     _refused(_name, _feature)
+
+
+@monad("exit")
+def leave(x: Q) -> Q:
+    """Leave the process with a status."""
+    if type(x) not in ATOMS or -qtype(x) not in WHOLE:
+        raise QError("type")
+    raise Exit(whole(x) & 255)
+
+
 for _name in ("setenv", "dsave"):
     _refused(_name, f"{_name}", 2, True)
 for _name in ("2:",):

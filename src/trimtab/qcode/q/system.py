@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from trimtab.qcode.q.errors import QError, Unsupported
+from trimtab.qcode.q.errors import Exit, QError, Unsupported
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import monad
 from trimtab.qcode.q.state import State, current
@@ -147,6 +147,10 @@ def _load(rest: str) -> Q:
     return NULL
 
 
+def _leave(rest: str) -> Q:
+    raise Exit(0)
+
+
 def _expunge(rest: str) -> Q:
     """Forget a handler of ``.z``."""
     if not rest.startswith(".z."):
@@ -188,6 +192,7 @@ _COMMANDS: dict[str, Callable[[str], Q]] = {
     "f": _names(is_func),
     "b": _names(lambda x: type(x) is View),
     "B": _names(lambda x: type(x) is View and x.pending()),
+    "\\": _leave,
     "l": _load,
     "x": _expunge,
     "t": lambda rest: _timed("t", rest),
