@@ -292,8 +292,10 @@ def _chunked(shape: list[int], y: Q, n: int, null: int) -> Q:
     if width == null:
         if rows < 0:
             raise QError("domain")
-        width = -(-n // max(rows, 1))
-    bounds = [*range(0, n, max(width, 1)), n]
+        rows = max(rows, 1)
+        bounds = [i * n // rows for i in range(rows + 1)]
+    else:
+        bounds = [*range(0, n, max(width, 1)), n]
     return Vec(0, [pick(y, np.arange(a, b)) for a, b in pairwise(bounds)])
 
 
