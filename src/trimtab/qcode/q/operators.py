@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from trimtab.qcode.q import amend, apply, display, finding, formats, variables
-from trimtab.qcode.q.casts import cast_raw
 from trimtab.qcode.q.compiler import evaluate
 from trimtab.qcode.q.errors import Exit, LimitError, QError, Unsupported
 from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
@@ -21,7 +20,6 @@ from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
     ATOMS,
     BOOL,
-    BYTE,
     CHAR,
     DTYPES,
     EMPTY,
@@ -48,7 +46,6 @@ from trimtab.qcode.q.values import (
     raw,
     syms,
     text_of,
-    vec,
 )
 
 
