@@ -66,7 +66,7 @@ def test_modes_and_spaces_are_words_of_the_recipe() -> None:
         (Train(learner="ppo", draft_temperature=0.8), "only the learner 'levels' changes it, not ppo"),
         (Train(max_new_tokens=0), "at least 1 token"),
         (Train(calibration_seconds=0.0), "more than 0 seconds"),
-        (Train(learner="ppo", state="fused-learned", top_k_bins=(2,), depth_bins=(3,)), "expected 1 to 7, the trees"),
+        (Train(learner="ppo", state="fused-learned", top_k_bins=(2,), depth_bins=(3,)), "expected 1 to 4, the trees"),
         (Train(learner="ppo", reward="os:getcwd"), "cannot be made from the rate"),
     ],
 )
