@@ -16,7 +16,7 @@ from trimtab.speculation.answering import LEGEND, show
 from trimtab.speculation.claim import outcome_of
 from trimtab.speculation.evaluation import as_json, evaluate
 from trimtab.speculation.report import write_report
-from trimtab.speculation.stages import load_pair, prepare, prompts_of
+from trimtab.speculation.stages import check, load_pair, prepare, prompts_of
 
 if TYPE_CHECKING:
     from trimtab.speculation.recipe import Demo
@@ -26,6 +26,7 @@ def demo(command: Demo) -> None:
     """``trimtab speculation demo``, and ``make demo``."""
     started = time.perf_counter()
     console, recipe = Console(), replace(command.train, resume=None, out=command.out or command.train.out)
+    check(recipe)
     tasks = prompts_of(command.prompts, command.prompt_count)
     speculator = load_pair(recipe.pair)
     console.print(f"\nAnswers of {recipe.pair.target}, drafted by {recipe.pair.head} with the tree {EAGLE_DEFAULT}.")
