@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,9 +13,8 @@ import pytest
 
 from trimtab.qcode.engine.protocol import CallTest, InfraError, Limits, Program, Status
 from trimtab.qcode.engine.sandbox.exits import Why, failure
-from trimtab.qcode.engine.sandbox.station import Station, Ticket
 from trimtab.qcode.engine.sandbox.wire import Ended
-from trimtab.qcode.engine.sandbox.worker import WorkerDied
+from trimtab.qcode.engine.sandbox.worker import Worker, WorkerDied
 from trimtab.qcode.engine.sandboxed import Sandboxed
 
 LIMITS = Limits(cpu_seconds=0.5, wall_seconds=5, memory_mib=128)
@@ -58,17 +58,16 @@ def test_a_worker_that_dies_at_work_is_replaced(python: Sandboxed) -> None:
 def test_what_fails_is_tried_three_times_then_raised(
     python: Sandboxed, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
-    begin, tried = Station.begin, 0
+    fork, tried = Worker.fork, 0
 
-    def begin_or_fail(station: Station, ticket: Ticket) -> None:
+    def fork_or_fail(worker: Worker, slot: int) -> socket.socket:
         nonlocal tried
         tried += 1
         if tried <= failures:
-            station.present = ticket
             raise WorkerDied("as this test wants")
-        begin(station, ticket)
+        return fork(worker, slot)
 
-    monkeypatch.setattr(Station, "begin", begin_or_fail)
+    monkeypatch.setattr(Worker, "fork", fork_or_fail)
     if failures == 2:
         assert python.run([PROGRAM], [TESTS])[0].passed
         assert (tried, python.pool.replaced) == (3, 2)

@@ -12,7 +12,7 @@ from trimtab.qcode.engine.sandboxed import Sandboxed
 LIMITS = Limits(cpu_seconds=8, wall_seconds=40, memory_mib=512)
 SECRET = "token" + "0123456789abcdef" * 2
 SEARCH = """
-import ctypes, gc, os, re, sys
+import ctypes, errno, gc, os, re, sys
 
 MARK = re.compile(rb"token(?:[0-9a-f]{32})")
 
@@ -36,10 +36,11 @@ def descriptors():
     found = []
     for number in range(64):
         try:
-            os.fstat(number)
+            os.lseek(number, 0, os.SEEK_CUR)
             found.append(number)
-        except OSError:
-            pass
+        except OSError as error:
+            if error.errno == errno.ESPIPE:  # a socket
+                found.append(number)
     return found
 
 def f(x):
