@@ -20,7 +20,9 @@ from typing import Any
 from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
-LIMITS = Limits(memory_bytes=1 << 31, seconds=20.0)
+LIMITS = Limits(memory_bytes=1 << 31, seconds=60.0)
+QUIET = Limits(memory_bytes=1 << 31, seconds=10.0)
+"""For what shows nothing that is compared."""
 KNOWN_BAD = Path(__file__).with_name("known_bad.json")
 CONSOLE = 25, 80
 """Rows and columns of a console that is not set otherwise."""
@@ -69,7 +71,7 @@ def pages(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def replay(rows: Sequence[Row]) -> list[Outcome]:
     """Run the statements of one page in a fresh interpreter; an outcome for each testable one."""
-    session = Session(limits=LIMITS)
+    session = Session(limits=LIMITS, files=True)
     outcomes: list[Outcome] = []
     block: str | None = None
     for row in rows:
@@ -90,6 +92,7 @@ def _run_on(session: Session, row: Row) -> tuple[str, str]:
     before = state.rows, state.cols
     if row["testable"] and row["compare"] == "exact":
         state.rows, state.cols = larger(before, row["expected"])
+    state.limits = LIMITS if row["testable"] else QUIET
     during = state.rows, state.cols
     got = _run(session, row["input"])
     if (state.rows, state.cols) == during:

@@ -22,7 +22,7 @@ class Unsupported(Exception):
 
 
 class Exit(Unsupported):
-    """The program asks to leave the process: ``exit``, or the command of two backslashes. A console and a script's run do."""
+    """The program asks to leave the process: ``exit``, or two backslashes. The console and the run of a script do."""
 
     def __init__(self, status: int) -> None:
         super().__init__("exit")

@@ -168,4 +168,3 @@ SPECIAL[".h.ty"] = _types
 SPECIAL[".h.tx"] = _formats
 for _name, _value in {"sa": ANCHORS, "sb": BODY, "sc": markup.SAFE_TEXT, "HOME": "html", "logo": ""}.items():
     SPECIAL[f".h.{_name}"] = lambda _, value=_value: chars(value)
-
