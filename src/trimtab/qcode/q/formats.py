@@ -204,7 +204,7 @@ def one_line(x: Q, width: int = FULL) -> str:
         return general(x, width) if x.t == 0 else vector(x, width)
     if type(x) is Dict:
         left = one_line(x.k, width)
-        if type(x.k) in (Table, Dict) or (type(x.k) is Vec and len(x.k) == 1):
+        if type(x.k) in (Table, Dict) or (type(x.k) is Vec and (len(x.k) == 1 or _is_cast(x.k))):
             left = f"({left})"
         return f"{_attribute(x, left)}{left}!{one_line(x.v, width)}"
     if type(x) is Table:
@@ -214,6 +214,11 @@ def one_line(x: Q, width: int = FULL) -> str:
         return f"{head}+{left}!{_columns(x, width)}"
     t = qtype(x)
     return atom(x) if t < 0 else function(x)
+
+
+def _is_cast(x: Vec) -> bool:
+    """Whether a list is written as a cast of the empty list."""
+    return not len(x) and x.t not in (0, CHAR)
 
 
 def _attribute(x: Dict, left: str) -> str:

@@ -40,7 +40,8 @@ class Session:
         """
         if not args:
             return Value(self.value(text))
-        return Value(self._guarded(lambda: apply.call(self._run(text), [faces.from_python(a) for a in args])))
+        given = [faces.from_python(a) for a in args]
+        return Value(self._guarded(lambda: apply.call(self._run(text), given)))
 
     def __getitem__(self, name: str) -> Value:
         """A variable by its name."""
