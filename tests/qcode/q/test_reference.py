@@ -256,7 +256,7 @@ eval (+;1;2) => 3
 .h.cd ([]a:1 2;b:(1 2;3 4)) => ("a,b";"1,1 2";"2,3 4")
 .h.code "run\\tq -p 5\\tnow" => "run <code><nobr>q -p 5</nobr></code> now"
 .h.iso8601 1000000000 => "2000-01-01T00:00:01.000000000"
-.h.hn["404";`txt;"gone"] => "HTTP/1.1 404\\r\\nContent-Type: text/plain\\r\\nConnection: close\\r\\nContent-Length: 4\\r\\n\\r\\ngone"
+("\\r\\n" vs .h.hn["404";`txt;"no"])0 1 3 => ("HTTP/1.1 404";"Content-Type: text/plain";"Content-Length: 2")
 .h.http "see http://a.b now" => "see <a href=\\"http://a.b\\">http://a.b</a> now"
 .h.ty`json => "application/json"
 -4!"a+ b" => (,"a";,"+";," ";,"b")

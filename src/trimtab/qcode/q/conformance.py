@@ -24,6 +24,8 @@ LIMITS = Limits(memory_bytes=1 << 31, seconds=60.0)
 QUIET = Limits(memory_bytes=1 << 31, seconds=10.0)
 """For what shows nothing that is compared."""
 KNOWN_BAD = Path(__file__).with_name("known_bad.json")
+NOT_REPRODUCED = Path(__file__).with_name("not_reproduced.json")
+"""Further examples that fail here, each with its kind (state of the page, older version, ...) and its evidence."""
 CONSOLE = 25, 80
 """Rows and columns of a console that is not set otherwise."""
 Row = dict[str, Any]
@@ -168,6 +170,12 @@ def known_bad(path: Path = KNOWN_BAD) -> dict[tuple[str, int], str]:
     return {(entry["page"], entry["line"]): entry["evidence"] for entry in entries}
 
 
+def not_reproduced(path: Path = NOT_REPRODUCED) -> dict[tuple[str, int], str]:
+    """Why further examples fail, by page and line."""
+    entries: list[dict[str, Any]] = json.loads(path.read_text())
+    return {(entry["page"], entry["line"]): entry["kind"] for entry in entries}
+
+
 @dataclass(frozen=True)
 class Report:
     """All outcomes of a file, and which of its rows are known to be bad."""
@@ -197,6 +205,18 @@ class Report:
         """How often each kind of failure occurs."""
         return Counter("known bad" if self.is_bad(o) else o.reason for o in self.outcomes if not o.passed)
 
+    def causes(self) -> dict[str, tuple[int, int]]:
+        """Failed examples by the cause that is on record: all of them, and those that are pure expressions."""
+        kinds = not_reproduced()
+        found: dict[str, tuple[int, int]] = {}
+        for o in self.outcomes:
+            if not o.passed:
+                where = (o.row["page"], o.row.get("line", -1))
+                kind = "known bad" if where in self.bad else kinds.get(where, "not on record")
+                every, pure = found.get(kind, (0, 0))
+                found[kind] = every + 1, pure + ("pure_expr" in o.row.get("tags", []))
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """Rows and bars, as plain data."""
         passed, testable = self.share(self.outcomes)
@@ -210,6 +230,7 @@ class Report:
             "by_section": self.by("section"),
             "by_tag": self.by("tag"),
             "reasons": dict(self.reasons().most_common()),
+            "causes_all_and_pure": self.causes(),
             "rows": [_failed(o) for o in self.outcomes if not o.passed],
             "bars": [
                 _bar("testable examples that pass", passed, testable, 0.9),

@@ -39,9 +39,9 @@ class Limits:
 
     steps: int = 50_000_000
     """Calls of lambdas and turns of loops, for each text that the session is given."""
-    memory_bytes: int = 2 << 30
+    memory_bytes: int = 1 << 30
     """Growth of the process while a text runs (looked at every few thousand steps and for large lists)."""
-    seconds: float | None = None
+    seconds: float | None = 5.0
     """Wall-clock time for each text; None: no limit. In the main thread a timer also ends single long operations."""
     depth: int = 1000
     """Calls within calls."""

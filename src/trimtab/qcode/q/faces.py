@@ -36,6 +36,7 @@ from trimtab.qcode.q.values import (
     TIME,
     TIMESPAN,
     TIMESTAMP,
+    Atom,
     Dict,
     Q,
     Table,
