@@ -39,7 +39,7 @@ class Limits:
 
     steps: int = 50_000_000
     """Calls of lambdas and turns of loops, for each text that the session is given."""
-    memory_bytes: int = 1 << 30
+    memory_bytes: int = 640 << 20
     """Growth of the process while a text runs (looked at every few thousand steps and for large lists)."""
     seconds: float | None = 5.0
     """Wall-clock time for each text; None: no limit. In the main thread a timer also ends single long operations."""
