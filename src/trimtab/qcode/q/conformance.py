@@ -21,7 +21,7 @@ from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupport
 from trimtab.qcode.q.session import Session
 
 LIMITS = Limits(memory_bytes=1 << 31, seconds=60.0)
-QUIET = Limits(memory_bytes=1 << 31, seconds=10.0)
+QUIET = Limits(memory_bytes=1 << 31, seconds=25.0)
 """For what shows nothing that is compared."""
 KNOWN_BAD = Path(__file__).with_name("known_bad.json")
 NOT_REPRODUCED = Path(__file__).with_name("not_reproduced.json")
