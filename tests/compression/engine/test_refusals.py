@@ -13,7 +13,6 @@ from trimtab.compression.engine.method import Method, Pool
 from trimtab.compression.engine.prefill import prefill
 from trimtab.compression.engine.weights import Curve
 
-
 H2O = Curve(0.0, 1)
 
 
