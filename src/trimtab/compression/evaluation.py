@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab import machine
+from trimtab.compression.claim import outcome_of
 from trimtab.compression.contest import Contest, contest
 from trimtab.compression.context_encoders import kept_columns, resolved, sources_of
 from trimtab.compression.features import chosen
@@ -19,6 +21,7 @@ from trimtab.compression.table import RewardTable
 from trimtab.compression.training import recipe_in
 from trimtab.console import say
 from trimtab.records import bar, write_json
+from trimtab.runs import read_metrics
 
 if TYPE_CHECKING:
     from trimtab.compression.train_recipe import Evaluate, Train
@@ -49,9 +52,9 @@ class Evaluation:
         return [bar(name, gain.low, 0.0, above=True)]
 
 
-def evaluate_run(command: Evaluate) -> None:
-    """``trimtab compression evaluate``."""
-    folder = command.run_directory
+def evaluate_run(command: Evaluate) -> Contest:
+    """``trimtab compression evaluate``; returns the contest at the policy's own budget."""
+    folder, started = command.run_directory, time.perf_counter()
     if not (folder / "recipe.yaml").is_file():
         raise FileNotFoundError(f"{folder} is no run: expected a directory of `trimtab compression train`")
     recipe, router = recipe_in(folder), Router.load(folder / "policy")
@@ -64,7 +67,10 @@ def evaluate_run(command: Evaluate) -> None:
     evaluation = Evaluation(found, tuple(others), settle(router, found, folder / "policy"), drawn)
     announce(found, folder / "policy")
     say(f"the report is {write_report(folder, evaluation)}")
+    learning = sum(row["elapsed_seconds"] for row in read_metrics(folder)[-1:])
+    outcome_of(found, learning + time.perf_counter() - started).write(folder)
     _write(command.json or folder / "evaluation.json", evaluation)
+    return found
 
 
 def _table(command: Evaluate, recipe: Train, router: Router) -> RewardTable:

@@ -50,5 +50,5 @@ class Tabulate:
         tabulate_prompts(self)
 
 
-RECIPES: dict[str, dict[str, object]] = {**train_recipe.RECIPES}
+RECIPES: dict[str, dict[str, train_recipe.Train]] = {**train_recipe.RECIPES}
 VERBS: dict[str, type] = {"tabulate": Tabulate, **train_recipe.VERBS, **promise_recipe.VERBS, **use_recipe.VERBS}

@@ -109,8 +109,9 @@ class Evaluate:
         evaluate_run(self)
 
 
-RECIPES: dict[str, dict[str, object]] = {
+RECIPES: dict[str, dict[str, Train]] = {
     "train": {
+        "demo": Train(prompt_count=400, menu="layered", budget=24),
         "tiny": Train(prompt_count=120, iterations=40, eval_frequency=20),
         "default": Train(),
         "paper": Train(
