@@ -216,6 +216,8 @@ def bars_of(command: Benchmark, measured: Sequence[Measured]) -> list[dict[str, 
             # the mean budget against the smallest fixed one: below, not at most
             name = f"{at}: smallest fixed budget of that violation rate, over the mean budget"
             bars.append(bar(name, row["smallest_fixed_budget"] / row["mean_budget"], 1.0, above=True))
+            name = f"{at}: fixed budgets drawn by lot of that violation rate, over the mean budget"
+            bars.append(bar(name, row["fixed_budgets_by_lot"] / row["mean_budget"], 1.0, above=True))
     return bars
 
 

@@ -22,7 +22,7 @@ from trimtab.checkpoints import replace_file
 from trimtab.compression.context_encoders import KEPT
 from trimtab.compression.features import chosen
 from trimtab.compression.judging import Split
-from trimtab.compression.quality import Kept, QualityRule, fixed_budget, kept, rule
+from trimtab.compression.quality import Kept, QualityRule, fixed_budget, kept, mixed_budget, rule
 from trimtab.compression.regression import Ridge
 from trimtab.compression.router import Scaler
 from trimtab.compression.table import RewardTable
@@ -116,13 +116,14 @@ def promised(made: Takers, eps: float, delta: float) -> QualityRule:
 
 def judged(made: Takers, given: QualityRule) -> dict[str, Any]:
     """What a rule did on the held-out part, beside the smallest fixed budget that is as safe (of the best fixed action,
-    and of the learned actions)."""
+    and of the learned actions), and beside fixed budgets drawn by lot that are as safe."""
     tokens_P, eps = made.split.held_out.prompt_tokens_P, given.eps
     did = outcome(made, given)
     safe = [
         fixed_budget((quality_PB < 1 - eps).mean(axis=0), made.budgets, tokens_P, did.violations)
         for quality_PB in (made.fixed_PB, made.quality[2])
     ]
+    lot = mixed_budget((made.fixed_PB < 1 - eps).mean(axis=0), made.budgets, tokens_P, did.violations)
     return {
         "eps": eps,
         "delta": given.delta,
@@ -131,6 +132,7 @@ def judged(made: Takers, given: QualityRule) -> dict[str, Any]:
         "mean_budget": did.mean_budget,
         "full_cache": did.full,
         "smallest_fixed_budget": safe[0],
+        "fixed_budgets_by_lot": lot,
         "smallest_fixed_budget_learned_action": safe[1],
     }
 

@@ -121,3 +121,14 @@ def fixed_budget(violations_B: np.ndarray, budgets: tuple[int, ...], tokens_P: n
     """The smallest fixed budget with a violation rate of at most ``rate``; the mean prompt's length where none has."""
     enough = np.flatnonzero(violations_B <= rate)
     return float(budgets[enough[0]]) if len(enough) else float(tokens_P.mean())
+
+
+def mixed_budget(violations_B: np.ndarray, budgets: tuple[int, ...], tokens_P: np.ndarray, rate: float) -> float:
+    """Mean tokens of fixed budgets drawn by lot, blindly, with a violation rate of ``rate``: no finer grid of budgets is
+    needed to be fair to them. The best lot over two budgets, or over one and the full cache."""
+    means = [*(float(np.minimum(budget, tokens_P).mean()) for budget in budgets), float(tokens_P.mean())]
+    rates = [*violations_B.tolist(), 0.0]
+    enough = [(m, r) for m, r in zip(means, rates, strict=True) if r <= rate]
+    fewer = [(m, r) for m, r in zip(means, rates, strict=True) if r > rate]
+    lots = [m + (rate - r) / (more - r) * (less - m) for m, r in enough for less, more in fewer]
+    return min([m for m, _ in enough] + lots)
