@@ -28,6 +28,7 @@ from trimtab.compression.contest import BEST_FIXED, LOOKUP, ORACLE, Contest, con
 from trimtab.compression.evaluation import at_budget
 from trimtab.compression.features import PromptFeatures, chosen
 from trimtab.compression.judging import LEARNED, Split
+from trimtab.compression.kept_features import KeptFeatures
 from trimtab.compression.learners import BANDITS, FULL_INFORMATION, Centred, LearnerSettings
 from trimtab.compression.model_names import load
 from trimtab.compression.promising import fit_takers, judged, promised
@@ -41,6 +42,7 @@ from trimtab.records import bar, write_json
 from trimtab.statistics import mean_interval
 
 CALIBRATION, HELD_OUT = 0.15, 0.55
+PROMISE_CALIBRATION, PROMISE_HELD_OUT, PROMISE_SEED = 0.13, 0.70, 50
 EPS, DELTA, SLACK = (0.05, 0.10), 0.10, 0.02
 SHUFFLED, ENCODER = "shuffled features", "structural+hidden"
 SHOWN = ("lin-ucb", "neural-linear-ucb", "neural-linear-ts", "neural-ucb")
@@ -62,6 +64,10 @@ class Benchmark:
     """Tokens kept per KV head."""
     tight: int = 64
     """The budget at which every learner and control is shown."""
+    promise_prompts: int = 1500
+    """Prompts of the first model for promises: 17% are learnt from, 13% calibrate, 70% are held out."""
+    promise_budgets: tuple[int, ...] = (64, 128, 192, 256, 320, 384, 448, 512, 640, 768)
+    """The budgets among which a promise chooses, and fixed ones are found."""
     rounds: int = 80
     """Updates of 32 prompts that bandits learn from (the first model; on the others: none)."""
     out: Path = Path("runs/benchmark-compression")
@@ -96,6 +102,22 @@ def table_of(
         folder,
         settings=ScoreSettings(scored_tokens=4),
         features=PromptFeatures(),
+    )
+
+
+def promise_table(command: Benchmark, model: str, folder: Path) -> RewardTable:
+    """The published methods at many budgets, with what each would keep."""
+    network, _ = load(model, dtype="float32")
+    actions = menu("methods")
+    return tabulate(
+        network,
+        Recall().prompts(PROMISE_SEED, command.promise_prompts),
+        actions,
+        command.promise_budgets,
+        folder,
+        settings=ScoreSettings(scored_tokens=4),
+        features=PromptFeatures(extras=(KeptFeatures(actions, command.promise_budgets),)),
+        about={"model": model},
     )
 
 
