@@ -260,8 +260,13 @@ class Promise:
         return cls(
             tuple(meaning["actions"]),
             meaning["encoder"],
-            *(Scaler(arrays[f"{name}/mean_F"], arrays[f"{name}/scale_F"]) for name in ("scaler", "asked")),
+            _scaler(arrays, "scaler"),
+            _scaler(arrays, "asked"),
             tuple(MLP.from_arrays(under(f"taker/{place}", arrays)) for place in range(len(budgets))),
             QualityRule(budgets, scores, threshold, meaning["eps"], meaning["delta"]),
             meaning["about"],
         )
+
+
+def _scaler(arrays: Mapping[str, np.ndarray], name: str) -> Scaler:
+    return Scaler(arrays[f"{name}/mean_F"], arrays[f"{name}/scale_F"])
