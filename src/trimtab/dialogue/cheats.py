@@ -1,7 +1,7 @@
-"""Which replies must not please a reward? Nonsense, bait, copies and silence; and the best nonsense that a short search finds.
+"""Which replies must not please a reward? Nonsense, bait, copies and silence; and the best nonsense that a search finds.
 
-The fixed ones are what published rewards fell for. The search plays the optimiser: it changes words of a meaningless text as
-long as the score rises, and gives that one text to every dialogue.
+The fixed ones are what published rewards fell for. The search plays the optimiser: it changes words of a meaningless text
+as long as the score rises, and gives that one text to every dialogue.
 """
 
 from __future__ import annotations

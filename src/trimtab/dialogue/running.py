@@ -119,7 +119,7 @@ def _learn(command: Train, run: Run | None) -> None:
 
     randomness.seed_everything(command.seed)
     from trimtab.dialogue.audit import refuse_constant_parts
-    from trimtab.dialogue.verbs_of_rewards import rubric_for
+    from trimtab.dialogue.reward_making import rubric_for
 
     examples = sources.examples_of(command.data)
     rubric = rubric_for(command.reward, examples)

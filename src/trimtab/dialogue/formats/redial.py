@@ -181,7 +181,9 @@ def _turns(context: Sequence[str]) -> tuple[Turn, ...]:
 
     Counted from the front it cannot be told: some files begin every context with ``""``, whoever opened the dialogue.
     """
-    speakers: list[Speaker] = ["system" if (len(context) - number) % 2 == 0 else "user" for number in range(len(context))]
+    speakers: list[Speaker] = [
+        "system" if (len(context) - number) % 2 == 0 else "user" for number in range(len(context))
+    ]
     return tuple(Turn(speaker, text) for speaker, text in zip(speakers, context, strict=True) if text)
 
 
