@@ -31,6 +31,8 @@ LENGTH_ALIKE = 0.8
 CHANCE = 0.55
 """An AUC against labels below which a part does no better than chance would."""
 TOTAL = "(total)"
+WORDS = "(words)"
+"""The number of words, in correlations: parts are named without brackets."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def _row(column: np.ndarray, cheats: Mapping[str, np.ndarray], labels: Sequence[
 
 def _correlations(columns: Mapping[str, np.ndarray], lengths: np.ndarray) -> dict[str, Metrics]:
     return {
-        name: {other: spearman(column, columns[other]) for other in columns} | {"length": spearman(column, lengths)}
+        name: {other: spearman(column, columns[other]) for other in columns} | {WORDS: spearman(column, lengths)}
         for name, column in columns.items()
     }
 
@@ -164,7 +166,10 @@ def _flags(parts: Mapping[str, Metrics], correlations: Mapping[str, Metrics], ki
         if name in kinds.gates:
             found += _closed(name, row)
             continue
-        found += _own(name, kinds.own[name]) if name in kinds.own else _flat(name, row)
+        if name in kinds.own:
+            found += _own(name, kinds.own[name])
+        elif name != TOTAL or not kinds.own:  # such parts may be all that there is
+            found += _flat(name, row)
         found += [*_cheated(name, row, name in kinds.remembering), *_alike(name, correlations)]
         if row.get("auc", 1.0) < CHANCE:
             found.append(Flag(name, "uninformative", "weak", f"AUC {row['auc']:.3f} against the labels"))
@@ -213,8 +218,8 @@ def _cheated(name: str, row: Metrics, remembering: bool) -> list[Flag]:
 
 def _alike(name: str, correlations: Mapping[str, Metrics]) -> list[Flag]:
     row, found = correlations[name], list[Flag]()
-    if abs(row["length"]) > LENGTH_ALIKE:
-        found.append(Flag(name, "length", "weak", f"rank correlation {row['length']:.2f} with the number of words"))
+    if abs(row[WORDS]) > LENGTH_ALIKE:
+        found.append(Flag(name, "length", "weak", f"rank correlation {row[WORDS]:.2f} with the number of words"))
     later = list(correlations)[list(correlations).index(name) + 1 :]
     for other in later:
         if TOTAL not in (name, other) and abs(row[other]) > ALIKE:
