@@ -106,9 +106,7 @@ def test_sameness(got: Any, expected: Any, comparison: Any, holds: bool) -> None
 
 @pytest.mark.parametrize(
     "text",
-    "1|1.5|0n|0N|0Wi|`a|\"a\"|\"abc\"|\"\"|1b|0x0aff|2020.01.01|12:30|0D01:00:00|1 2 3|1 2 3f|1 2h|`a`b|()|(1;`a;\"x\")|"
-    "enlist 1|`a`b!1 2|([]a:1 2;b:`x`y)|([k:`a`b]v:1 2)|{x+y}|(::)|`s#1 2 3|2020.01.01 2021.01.01|1.5e|(1 2;3 4)|"
-    "2020.01.01D00:00:00|\"j\"$()|`symbol$()|1 0N 3|10:00:00.000".split("|"),
+    ["1", "1.5", "0n", "0N", "0Wi", "`a", '"a"', '"abc"', '""', "1b", "0x0aff", "2020.01.01", "12:30", "0D01:00:00", "1 2 3", "1 2 3f", "1 2h", "`a`b", "()", '(1;`a;"x")', "enlist 1", "`a`b!1 2", "([]a:1 2;b:`x`y)", "([k:`a`b]v:1 2)", "{x+y}", "(::)", "`s#1 2 3", "2020.01.01 2021.01.01", "1.5e", "(1 2;3 4)", "2020.01.01D00:00:00", '"j"$()', "`symbol$()", "1 0N 3", "10:00:00.000"],
 )
 def test_q_values_return_as_they_were(text: str) -> None:
     value = Session().value(text)
