@@ -63,7 +63,9 @@ def taught(seed: int) -> list[Problem]:
 
 def recipe_of(seed: int, steps: int) -> small_model.SmallRecipe:
     """How the base model is taught."""
-    fit = Fit(steps=steps, learning_rate=3e-3, warmup=20, decay=0.5, weight_decay=0.05, log_every=20, checkpoint_every=10**9)
+    fit = Fit(
+        steps=steps, learning_rate=3e-3, warmup=20, decay=0.5, weight_decay=0.05, log_every=20, checkpoint_every=10**9
+    )
     return small_model.SmallRecipe(seed=seed, fit=fit)
 
 
@@ -200,11 +202,11 @@ def one_seed(seed: int, root: Path) -> dict[str, Any]:
     budget = tuple(arms["grpo"]["seconds"])
     per_step = arms["sft"]["seconds"][1] / SFT_STEPS
     arms["sft longer"] = kept(work / "longer.json", lambda: longer(seed, work, budget, per_step))  # type: ignore[arg-type]
-    arms["grpo, random reward"] = kept(
-        work / "random.json", lambda: grpo(seed, work, "random-run", control="random")
-    )
+    arms["grpo, random reward"] = kept(work / "random.json", lambda: grpo(seed, work, "random-run", control="random"))
     for number, name in enumerate(ARMS):
-        arms[name]["figures"] = kept(work / f"figures-{number}.json", lambda name=name: figures(Path(arms[name]["model"])))
+        arms[name]["figures"] = kept(
+            work / f"figures-{number}.json", lambda name=name: figures(Path(arms[name]["model"]))
+        )
         say(f"seed {seed}, {name}: greedy {np.mean(arms[name]['figures']['greedy']):.3f}")
     return arms
 
@@ -244,11 +246,20 @@ def experiment_bars(done: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for other, least in (("sft", 0.12), ("sft longer", 0.05)):
             found, p = crossed_difference(table_SP(done, "grpo", kind), table_SP(done, other, kind))
             name = f"grpo above {other}, held-out {kind}"
-            bars.append({**bar(name, found.estimate, least, above=True, equal=True), "low": found.low, "high": found.high, "p": p})
+            bars.append(
+                {
+                    **bar(name, found.estimate, least, above=True, equal=True),
+                    "low": found.low,
+                    "high": found.high,
+                    "p": p,
+                }
+            )
         found, p = crossed_difference(table_SP(done, "grpo, random reward", kind), table_SP(done, "sft", kind))
         told = bar(f"random rewards above sft, held-out {kind}: lower end of the interval", found.low, 0.0, above=False)
         bars.append({**told, "estimate": found.estimate, "high": found.high, "p": p})
-    least = min(seed["sft longer"]["seconds"][clock] / seed["grpo"]["seconds"][clock] for seed in done for clock in (0, 1))
+    least = min(
+        seed["sft longer"]["seconds"][clock] / seed["grpo"]["seconds"][clock] for seed in done for clock in (0, 1)
+    )
     bars.append(bar("time of longer SFT over GRPO's, the least of all", least, 1.0, above=True, equal=True))
     for clock, name in ((0, "wall"), (1, "processor")):
         minutes = max(sum(seed[arm]["seconds"][clock] for arm in ("sft", "grpo")) / 60 for seed in done)
@@ -302,16 +313,26 @@ def bare_trainer(folder: Path, steps: int) -> Any:
     from datasets import Dataset
     from transformers.trainer_callback import PrinterCallback
     from trl import GRPOTrainer
+
     from trimtab.qcode import prompts
     from trimtab.qcode.training.layout import Layout
 
-    recipe = replace(grpo_recipe(0, Path("zoo:q"), folder, "r", steps), model="zoo:q", per_device_train_batch_size=64, prompts_per_step=8)
+    recipe = replace(
+        grpo_recipe(0, Path("zoo:q"), folder, "r", steps),
+        model="zoo:q",
+        per_device_train_batch_size=64,
+        prompts_per_step=8,
+    )
     prepared = Prepared.of(recipe)
     rows = Dataset.from_list([{"prompt": prompts.build(p, recipe.prompt)} for p in prepared.train])
     config = prepared.config(Layout(folder, "tiny", "x"))
     config.save_strategy = "no"
     trainer = GRPOTrainer(
-        model=prepared.model, reward_funcs=[constant], args=config, train_dataset=rows, processing_class=prepared.tokenizer
+        model=prepared.model,
+        reward_funcs=[constant],
+        args=config,
+        train_dataset=rows,
+        processing_class=prepared.tokenizer,
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -331,7 +352,12 @@ def our_trainer(folder: Path, steps: int) -> Any:
     from trimtab.qcode.training.running import make_trainer
     from trimtab.runs import Run
 
-    recipe = replace(grpo_recipe(0, Path("zoo:q"), folder, "r", steps), model="zoo:q", per_device_train_batch_size=64, prompts_per_step=8)
+    recipe = replace(
+        grpo_recipe(0, Path("zoo:q"), folder, "r", steps),
+        model="zoo:q",
+        per_device_train_batch_size=64,
+        prompts_per_step=8,
+    )
     prepared = Prepared.of(recipe)
     prepared.grader._executors["q"] = NoEngine()  # type: ignore[assignment]
     run = Run.begin(folder, recipe, name="r", track=())
@@ -356,7 +382,9 @@ def execution(rounds: int = 7) -> tuple[list[dict[str, Any]], list[dict[str, Any
             times.append(time.perf_counter() - began)
             assert all(a.verdict.passed for a in found)
     rows = [{"part": "64 completions x 3 tests", "seconds": times}]
-    return rows, [bar("seconds to run 64 completions x 3 tests, the median", float(np.median(times)), 0.25, above=False)]
+    return rows, [
+        bar("seconds to run 64 completions x 3 tests, the median", float(np.median(times)), 0.25, above=False)
+    ]
 
 
 # -- kill and resume ---------------------------------------------------------------------------------------------------
@@ -370,7 +398,15 @@ def resumed(root: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     shutil.rmtree(work, ignore_errors=True)
     base = [sys.executable, "-m", "trimtab", "qcode", "train"]
     flags = ["tiny", "--output-dir", str(work), "--max-steps", "12", "--save-steps", "4", "--prompts-per-step", "4"]
-    flags += ["--per-device-train-batch-size", "32", "--eval-steps", "6", "--simple-eval-problems", "16", "--curriculum.filter"]
+    flags += [
+        "--per-device-train-batch-size",
+        "32",
+        "--eval-steps",
+        "6",
+        "--simple-eval-problems",
+        "16",
+        "--curriculum.filter",
+    ]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*base, *flags, "--name", "whole"], check=True, env=env, stdout=subprocess.DEVNULL)
     killed = subprocess.Popen([*base, *flags, "--name", "killed"], env=env, stdout=subprocess.DEVNULL)
@@ -416,7 +452,9 @@ def main() -> None:
     told: dict[str, Any] = {"rows": [], "bars": [], "parts": {}}
     for name in given.parts:
         made = experiment(given.work, given.seeds) if name == "experiment" else PARTS[name](given.work)
-        told["rows" if name == "experiment" else "parts"] = made[0] if name == "experiment" else {**told["parts"], name: made[0]}
+        told["rows" if name == "experiment" else "parts"] = (
+            made[0] if name == "experiment" else {**told["parts"], name: made[0]}
+        )
         told["bars"] += made[1]
     show(told)
     if given.json:

@@ -5,18 +5,32 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trimtab.qcode import prompts
+from trimtab.qcode.engine.protocol import CallTest
 from trimtab.qcode.extraction import blocks, extract
 from trimtab.qcode.problems.format import Problem
 from trimtab.qcode.prompts import PromptSettings
-
-from trimtab.qcode.engine.protocol import CallTest
 
 PROBLEM = Problem("p", "Sum.", "solve", "q", (CallTest(("1 2",), "3"),), references=("solve:{sum x}",))
 
 NAMED = "solve:{[nums]\n answer: sum nums;\n answer}"
 pieces = st.sampled_from(
-    ["answer:0;", "answer", "x<answer>y", "reasoning", "`a``b", "```", "{x}", "\n", " ", "/ note", "0<answer", "solve:", "a"]
+    [
+        "answer:0;",
+        "answer",
+        "x<answer>y",
+        "reasoning",
+        "`a``b",
+        "```",
+        "{x}",
+        "\n",
+        " ",
+        "/ note",
+        "0<answer",
+        "solve:",
+        "a",
+    ]
 )
 codes = st.lists(pieces, min_size=1, max_size=12).map(" ".join).filter(lambda code: code.strip() != "")
 

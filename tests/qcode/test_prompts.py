@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+
 from trimtab.qcode import prompts
+from trimtab.qcode.engine.protocol import CallTest
 from trimtab.qcode.problems.format import Problem
 from trimtab.qcode.prompts import PromptSettings
-
-from trimtab.qcode.engine.protocol import CallTest
 
 PROBLEM = Problem(
     "p",

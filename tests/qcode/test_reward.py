@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+
 from trimtab.qcode.attempts import Answer, Attempt, EngineSettings, Grader, drawn_tests
+from trimtab.qcode.engine.protocol import CallTest, InfraError, Program, Status, Test, TestResult, Verdict
 from trimtab.qcode.extraction import Extraction
 from trimtab.qcode.problems.format import Problem
 from trimtab.qcode.prompts import PromptSettings
 from trimtab.qcode.reward import CodeReward, RandomReward, RewardSettings, check, custom_part, rubric_of, status_shares
-
-from trimtab.qcode.engine.protocol import CallTest, InfraError, Program, Status, Test, TestResult, Verdict
 
 TESTS = tuple(CallTest((f"{n} {n + 1}",), str(2 * n + 1)) for n in range(6))
 SUM = Problem("sum", "Sum.", "solve", "q", TESTS, references=("solve:{sum x}",), tags=("lists",))
@@ -101,9 +101,7 @@ def test_as_trl_calls_it(grader: Grader) -> None:
 
 def test_messages_are_read_too(grader: Grader) -> None:
     reward = _reward(grader)
-    told = asyncio.run(
-        reward([[]], [[{"role": "assistant", "content": "solve:{sum x}"}]], [[2]], ["sum"], ["eval"])
-    )
+    told = asyncio.run(reward([[]], [[{"role": "assistant", "content": "solve:{sum x}"}]], [[2]], ["sum"], ["eval"]))
     assert told == [2.0]
 
 
@@ -171,7 +169,9 @@ def test_settings_are_checked() -> None:
 
 
 def test_answers_of_two_languages_run_together() -> None:
-    python = Problem("py", "d", "solve", "python", (CallTest(([1, 2],), 3),), references=("def solve(x):\n    return sum(x)",))
+    python = Problem(
+        "py", "d", "solve", "python", (CallTest(([1, 2],), 3),), references=("def solve(x):\n    return sum(x)",)
+    )
     with Grader(EngineSettings(workers=1), "direct") as grader:
         check([SUM, python], PromptSettings(), grader)
         answers = [Answer(SUM, "solve:{sum x}"), Answer(python, "def solve(x): return 4"), Answer(SUM, "solve:{x}")]

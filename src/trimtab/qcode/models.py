@@ -26,7 +26,9 @@ def located(name: str) -> str:
 
         return str(resolve(name))
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
-        raise ValueError(f"no model {name!r}: no folder of that name; expected a path, OWNER/NAME of the hub, or zoo:NAME")
+        raise ValueError(
+            f"no model {name!r}: no folder of that name; expected a path, OWNER/NAME of the hub, or zoo:NAME"
+        )
     return name
 
 

@@ -20,7 +20,10 @@ Message = dict[str, str]
 Prompt = str | list[Message]
 
 NAMES = {"q": "q", "python": "Python"}
-EXPERTS = {"q": "You are an expert programmer of q, the language of kdb+.", "python": "You are an expert programmer of Python."}
+EXPERTS = {
+    "q": "You are an expert programmer of q, the language of kdb+.",
+    "python": "You are an expert programmer of Python.",
+}
 ASKED: dict[Format, str] = {
     "direct": "Answer with the complete {language} program that defines {entry}, and nothing else: no explanation, no fence.",
     "fenced": "Answer with the complete {language} program that defines {entry}, in one fenced block (```{tag}).",

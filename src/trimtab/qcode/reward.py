@@ -48,7 +48,9 @@ class RewardSettings:
         if self.max_tests is not None and self.max_tests < 1:
             raise ValueError(f"max_tests {self.max_tests}: expected at least 1, or none for all")
         if not 0 <= self.soft_tokens < self.hard_tokens:
-            raise ValueError(f"soft_tokens {self.soft_tokens}, hard_tokens {self.hard_tokens}: expected soft below hard")
+            raise ValueError(
+                f"soft_tokens {self.soft_tokens}, hard_tokens {self.hard_tokens}: expected soft below hard"
+            )
 
 
 def fraction(attempts: Sequence[Attempt]) -> list[float]:
@@ -111,7 +113,9 @@ def check(problems: Sequence[Problem], prompt: PromptSettings, grader: Grader) -
     found = grader.run(gold, [p.tests for p in referenced])
     wrong = [(a, "its reference gets " + _told(a)) for a in found if perfect([a])[0] != GOLD]
     empty = grader.run([Answer(p, "") for p in problems], [p.tests for p in problems])
-    wrong += [(a, f"the empty answer passes {fraction([a])[0]:.0%} of its tests") for a in empty if fraction([a])[0] != EMPTY]
+    wrong += [
+        (a, f"the empty answer passes {fraction([a])[0]:.0%} of its tests") for a in empty if fraction([a])[0] != EMPTY
+    ]
     if wrong:
         shown = "; ".join(f"{a.problem.id}: {why}" for a, why in wrong[:5])
         more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""

@@ -24,7 +24,9 @@ def load(name: str) -> list[Problem]:
     if colon and kind in READERS:
         found = READERS[kind](Path(path))
         if not found.problems:
-            raise ValueError(f"{name}: none of its {len(found.left_out)} problems could be read; {found.left_out[0][1]}")
+            raise ValueError(
+                f"{name}: none of its {len(found.left_out)} problems could be read; {found.left_out[0][1]}"
+            )
         return list(found.problems)
     if not Path(name).is_file():
         raise ValueError(f"{name}: no such problems; expected {NAMED} (layouts: {', '.join(READERS)})")
@@ -36,7 +38,9 @@ def of_split(problems: Sequence[Problem], split: str, name: str) -> list[Problem
     found = [problem for problem in problems if problem.split == split]
     if not found:
         there = ", ".join(sorted({problem.split for problem in problems}))
-        raise ValueError(f"{name} has no {split} split (it has {there}): choose another split, or give a file that has it")
+        raise ValueError(
+            f"{name} has no {split} split (it has {there}): choose another split, or give a file that has it"
+        )
     return found
 
 

@@ -7,10 +7,13 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trimtab.qcode.evaluation.passk import pass_at_k, pass_interval, pass_rates, usable
 
 
-@given(st.integers(min_value=1, max_value=8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
+@given(
+    st.integers(min_value=1, max_value=8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n)))
+)
 def test_it_is_the_share_of_subsets_with_a_right_sample(drawn: tuple[int, int, int]) -> None:
     n, c, k = drawn
     subsets = list(combinations([True] * c + [False] * (n - c), k))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from trimtab.qcode.training.batches import boundary, solve
 
 small = st.integers(min_value=1, max_value=12)
 
 
 @given(st.integers(min_value=2, max_value=12), small, small, st.none() | small)
-def test_what_is_solved_is_what_trl_accepts(group: int, per_device: int, processes: int, eval_group: int | None) -> None:
+def test_what_is_solved_is_what_trl_accepts(
+    group: int, per_device: int, processes: int, eval_group: int | None
+) -> None:
     found = solve(group=group, per_device=per_device, processes=processes, eval_group=eval_group)
     assert found.completions == per_device * processes * found.accumulation
     assert found.completions % group == 0
@@ -45,7 +48,9 @@ def test_contradictions_are_refused_with_numbers_that_fit(given_: dict[str, int]
         solve(**given_)
 
 
-@given(st.integers(min_value=1, max_value=50), st.integers(min_value=1, max_value=6), st.integers(min_value=1, max_value=4))
+@given(
+    st.integers(min_value=1, max_value=50), st.integers(min_value=1, max_value=6), st.integers(min_value=1, max_value=4)
+)
 def test_checkpoints_lie_between_generations(every: int, steps: int, iterations: int) -> None:
     if every % (steps * iterations):
         with pytest.raises(ValueError, match="could not be resumed exactly"):

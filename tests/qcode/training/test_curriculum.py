@@ -6,6 +6,7 @@ import json
 from collections import Counter
 
 import pytest
+
 from trimtab.qcode.training.curriculum import LAG, Curriculum, CurriculumSampler, CurriculumSettings
 
 NAMES = [f"p{number}" for number in range(8)]
@@ -63,7 +64,9 @@ def test_a_resumed_run_draws_the_same() -> None:
 
 
 def test_the_sampler_keeps_trls_order() -> None:
-    sampler = CurriculumSampler(Curriculum(NAMES, CurriculumSettings(filter=True)), prompts=2, group=3, repeats=2, generations=2)
+    sampler = CurriculumSampler(
+        Curriculum(NAMES, CurriculumSettings(filter=True)), prompts=2, group=3, repeats=2, generations=2
+    )
     places = list(sampler)
     assert len(places) == len(sampler) == 24
     assert places[:6] == places[6:12]

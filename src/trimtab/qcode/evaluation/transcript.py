@@ -16,7 +16,10 @@ SHOWN = 12
 
 def ranked(evaluation: Evaluation) -> list[tuple[float, int]]:
     """(share of tests passed over all attempts, place of the problem), the best first."""
-    rows = [[*evaluation.greedy[p : p + 1], *(evaluation.sampled[p] if evaluation.sampled else [])] for p in range(len(evaluation.problems))]
+    rows = [
+        [*evaluation.greedy[p : p + 1], *(evaluation.sampled[p] if evaluation.sampled else [])]
+        for p in range(len(evaluation.problems))
+    ]
     shares = [sum(a.verdict.fraction for a in row) / max(1, len(row)) for row in rows]
     return sorted(((share, place) for place, share in enumerate(shares)), key=lambda found: (-found[0], found[1]))
 
@@ -41,7 +44,11 @@ def _problem(evaluation: Evaluation, place: int, share: float, *, best: bool) ->
     problem = evaluation.problems[place]
     attempts = [*evaluation.greedy[place : place + 1], *(evaluation.sampled[place] if evaluation.sampled else [])]
     chosen = max(attempts, key=lambda a: a.verdict.fraction) if best else worst_attempt(attempts)
-    reference = pages.join((pages.paragraph("Reference:", class_="muted"), pages.element("pre", problem.references[0]))) if problem.references else Html()
+    reference = (
+        pages.join((pages.paragraph("Reference:", class_="muted"), pages.element("pre", problem.references[0])))
+        if problem.references
+        else Html()
+    )
     return pages.join(
         (
             pages.element("h3", f"{problem.id} ({pages.percent(share)} of tests, over {len(attempts)} answers)"),
@@ -56,7 +63,9 @@ def _cell(row: dict[str, Any], name: str) -> str:
     found = row.get(name)
     if found is None:
         return pages.DASH
-    return f"{pages.percent(found['estimate'], 1)} [{pages.percent(found['low'], 1)}, {pages.percent(found['high'], 1)}]"
+    return (
+        f"{pages.percent(found['estimate'], 1)} [{pages.percent(found['low'], 1)}, {pages.percent(found['high'], 1)}]"
+    )
 
 
 def write(path: Path, evaluation: Evaluation, summary: dict[str, Any]) -> Path:

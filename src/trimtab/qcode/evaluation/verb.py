@@ -36,7 +36,9 @@ def writer_of(command: Evaluate) -> Writer:
     """Who answers."""
     if command.endpoint:
         return EndpointWriter(command.endpoint, command.model, command.prompt, command.key_variable)
-    terse = prompts.PromptSettings(command.prompt.format, command.form, command.terse or command.model.startswith("zoo:"))
+    terse = prompts.PromptSettings(
+        command.prompt.format, command.form, command.terse or command.model.startswith("zoo:")
+    )
     model, tokenizer = models.load(command.model)
     return LocalWriter(model, tokenizer, terse, command.model)
 
@@ -72,9 +74,7 @@ def evaluate(command: Evaluate) -> int:
     if not command.greedy and command.samples < 1:
         raise ValueError("neither greedy answers nor samples: leave --greedy on, or give --samples of at least 1")
     problems = problems_of(command)
-    manner = Manner(
-        command.temperature, command.samples, command.max_new_tokens, command.batch_size, command.seed
-    )
+    manner = Manner(command.temperature, command.samples, command.max_new_tokens, command.batch_size, command.seed)
     with Grader(command.engine, command.prompt.format) as grader:
         check(problems, command.prompt, grader)
         writer = writer_of(command)

@@ -52,7 +52,9 @@ class LocalWriter:
         import torch
 
         ids = [prompts.ids_of(prompts.build(p, self.settings), self.tokenizer) for p in problems]
-        jobs = sorted((place for place in range(len(problems)) for _ in range(manner.samples)), key=lambda p: len(ids[p]))
+        jobs = sorted(
+            (place for place in range(len(problems)) for _ in range(manner.samples)), key=lambda p: len(ids[p])
+        )
         found: list[list[Answer]] = [[] for _ in problems]
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(manner.seed)

@@ -93,7 +93,9 @@ def check(command: Train, batches: Batches, extra: dict[str, Any]) -> None:
     if command.generation_temp <= 0:
         raise ValueError(f"generation_temp {command.generation_temp}: a group needs samples that differ, so above 0")
     if command.save_total_limit < 2:
-        raise ValueError(f"save_total_limit {command.save_total_limit}: at least 2, so that a kill while saving loses nothing")
+        raise ValueError(
+            f"save_total_limit {command.save_total_limit}: at least 2, so that a kill while saving loses nothing"
+        )
     if command.repeat_eval_problems < 1 or command.simple_eval_problems < 1:
         raise ValueError("simple_eval_problems and repeat_eval_problems: expected at least 1 of each")
     if command.use_vllm and command.max_model_len <= command.max_completion_length:

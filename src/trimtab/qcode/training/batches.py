@@ -69,7 +69,12 @@ def solve(
         )
     evaluated = eval_group or group
     return Batches(
-        per_device, processes, accumulation, group, _eval_size(evaluated, processes, eval_per_device, per_device), evaluated
+        per_device,
+        processes,
+        accumulation,
+        group,
+        _eval_size(evaluated, processes, eval_per_device, per_device),
+        evaluated,
     )
 
 

@@ -64,5 +64,7 @@ def export(command: Export) -> None:
     tokenizer.save_pretrained(command.out)
     apart = float((logits_of(model) - logits_of(load_model(command.out, dtype=model.dtype)[0])).abs().max())
     if apart > 0:
-        raise RuntimeError(f"the model in {command.out} reads back with logits that differ by {apart:.2g}: do not use it")
+        raise RuntimeError(
+            f"the model in {command.out} reads back with logits that differ by {apart:.2g}: do not use it"
+        )
     say(f"{command.out}: the model of {folder}, read back with the same logits")

@@ -1,11 +1,11 @@
 """Where does a training keep what? The original's folders, inside the run's directory.
 
-    RUN/final_outputs/{size}/{format}/checkpoints/checkpoint-N   TRL's checkpoints, each with trimtab.json
-                                      logs/training_log.txt      a line for each logged step
-                                      logs/eval_results.json     every evaluation
-                                      config.yaml                the resolved recipe
-    RUN/best                                                     the model that did best on validation
-    RUN/model                                                    the model at the end
+RUN/final_outputs/{size}/{format}/checkpoints/checkpoint-N   TRL's checkpoints, each with trimtab.json
+                                  logs/training_log.txt      a line for each logged step
+                                  logs/eval_results.json     every evaluation
+                                  config.yaml                the resolved recipe
+RUN/best                                                     the model that did best on validation
+RUN/model                                                    the model at the end
 """
 
 from __future__ import annotations

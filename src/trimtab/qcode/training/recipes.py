@@ -14,7 +14,18 @@ import yaml
 from trimtab.plain import to_plain
 
 T = TypeVar("T")
-TRANSIENT = ("resume", "dry_run", "output_dir", "name", "track", "tracking", "use_wandb", "processes", "gpu_gib", "launch")
+TRANSIENT = (
+    "resume",
+    "dry_run",
+    "output_dir",
+    "name",
+    "track",
+    "tracking",
+    "use_wandb",
+    "processes",
+    "gpu_gib",
+    "launch",
+)
 """Fields that do not make a training another one."""
 
 

@@ -33,7 +33,9 @@ def numbers(logs: Mapping[str, Any]) -> dict[str, float]:
 class Recorder(TrainerCallback):
     """Stands between TRL's trainer and the run. Other processes than the main one have no run, and keep the alarms only."""
 
-    def __init__(self, run: Run | None, where: layout.Layout, alarms: Alarms, curriculum: Curriculum, recipe: str) -> None:
+    def __init__(
+        self, run: Run | None, where: layout.Layout, alarms: Alarms, curriculum: Curriculum, recipe: str
+    ) -> None:
         self.run, self.where, self.alarms, self.curriculum, self.recipe = run, where, alarms, curriculum, recipe
         self.best: float | None = None
         self.evaluations: list[dict[str, Any]] = []

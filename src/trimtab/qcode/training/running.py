@@ -146,9 +146,7 @@ class Prepared:
         extra = arguments.grpo_options(self.command)
         batches = arguments.batches_of(self.command, world(), extra)
         extra.setdefault("model_init_kwargs", {"dtype": "float32"})
-        fields = arguments.grpo_fields(
-            self.command, batches, extra, where.checkpoints, cuda=torch.cuda.is_available()
-        )
+        fields = arguments.grpo_fields(self.command, batches, extra, where.checkpoints, cuda=torch.cuda.is_available())
         return arguments.trl().GRPOConfig(**fields)
 
 
