@@ -10,7 +10,6 @@ A seed orders the images and starts the bandit. ``--peer`` runs the file learner
 from __future__ import annotations
 
 import importlib.util
-import json as json_module
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ import tyro
 from sklearn.datasets import load_digits
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
 from trimtab.policies.bandit import Bandit
 from trimtab.policies.linear import LinearThompson, LinUCB
@@ -31,6 +29,7 @@ from trimtab.policies.neural_linear import NeuralLinear
 from trimtab.policies.neural_ucb import NeuralUCB
 from trimtab.policies.ucb1 import UCB1
 from trimtab.policies.uniform import Uniform
+from trimtab.records import bar, write_json
 
 ARMS = list(range(10))
 RECORDED_SECONDS = 674.0
@@ -182,14 +181,14 @@ def bars_of(played: dict[str, list[Played]], best: str, peer: dict[str, Any] | N
         ("LinUCB beta 1, worst seed's regret", worst(played, "linucb beta 1"), 400.0),
         (f"best published NeuralUCB ({best}), worst seed's regret", worst(played, best), 380.0),
     ]
-    bars = [{"name": n, "value": v, "bound": b, "holds": v <= b} for n, v, b in below]
+    bars = [bar(name, value, bound, above=False) for name, value, bound in below]
     seconds = max(run.seconds for run in played[best])
     recorded = RECORDED_SECONDS / seconds
     told = f"the authors' recorded {RECORDED_SECONDS:.0f} s over the slowest seed of the best NeuralUCB"
-    bars.append({"name": told, "value": recorded, "bound": 10.0, "holds": recorded >= 10})
+    bars.append(bar(told, recorded, 10.0, above=True, equal=True))
     if peer is not None:
         told = f"the authors' code over the best NeuralUCB, seconds of {peer['rounds']} rounds in this run"
-        bars.append({"name": told, "value": peer["ratio"], "bound": 10.0, "holds": peer["ratio"] >= 10})
+        bars.append(bar(told, peer["ratio"], 10.0, above=True, equal=True))
     return bars
 
 
@@ -202,14 +201,12 @@ def main(command: Bench) -> None:
     best = min((name for name in BUILDERS if name.startswith("neural-ucb")), key=lambda name: worst(played, name))
     peer = beside_peer(command, best) if command.peer else None
     bars = bars_of(played, best, peer)
-    for bar in bars:
-        say(f"{'holds' if bar['holds'] else 'FAILS'}  {bar['name']}: {bar['value']:.1f} (bound {bar['bound']:.0f})")
+    for one in bars:
+        say(f"{'holds' if one['holds'] else 'FAILS'}  {one['name']}: {one['value']:.1f} (bound {one['bound']:.0f})")
     if command.json:
         about = {"date": machine.today(), "hardware": machine.hardware(), "versions": machine.versions()}
         record = {**about, "commit": machine.commit(), "rows": table.plain_rows(), "peer": peer, "bars": bars}
-        text = json_module.dumps(record, indent=1) + "\n"
-        command.json.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(command.json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_json(command.json, record)
         say(f"written to {command.json}")
 
 

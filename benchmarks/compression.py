@@ -13,7 +13,6 @@ Tables are kept in ``--out`` and gone on with; one model takes about 8 minutes o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,19 +30,19 @@ from trimtab.compression.features import PromptFeatures, chosen
 from trimtab.compression.judging import LEARNED, Split
 from trimtab.compression.learners import BANDITS, FULL_INFORMATION, Centred, LearnerSettings
 from trimtab.compression.model_names import load
-from trimtab.compression.quality import fixed_budget, kept, rule
-from trimtab.compression.regression import Ridge
+from trimtab.compression.promising import fit_takers, judged, promised
 from trimtab.compression.router import Scaler
 from trimtab.compression.scoring import ScoreSettings
 from trimtab.compression.table import RewardTable
 from trimtab.compression.tabulating import tabulate
 from trimtab.compression.tasks.recall import Recall
 from trimtab.console import Table, say
+from trimtab.records import bar, write_json
 from trimtab.statistics import mean_interval
 
 CALIBRATION, HELD_OUT = 0.15, 0.55
 EPS, DELTA, SLACK = (0.05, 0.10), 0.10, 0.02
-SHUFFLED = "shuffled features"
+SHUFFLED, ENCODER = "shuffled features", "structural+hidden"
 SHOWN = ("lin-ucb", "neural-linear-ucb", "neural-linear-ts", "neural-ucb")
 """Bandits shown at the tight budget, on the first model."""
 CONSTANT = Recall(announced=("late",), asked=(4, 4), late_tail=(4, 4))
@@ -103,7 +102,7 @@ def table_of(
 def standard(split: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Contexts of the three parts, scaled by the first."""
     parts = (split.train, split.calibration, split.held_out)
-    raw = [chosen(part.features, "structural+hidden") for part in parts]
+    raw = [chosen(part.features, ENCODER) for part in parts]
     scaler = Scaler.of(raw[0])
     return scaler(raw[0]), scaler(raw[1]), scaler(raw[2])
 
@@ -139,68 +138,16 @@ def learned_shuffled(scores: Any, contexts_PF: np.ndarray) -> np.ndarray:
     return scores.means(contexts_PF).argmax(axis=1)
 
 
-def action_quality(split: Split, contexts: tuple[np.ndarray, ...], folds: int = 5) -> list[np.ndarray]:
-    """Fidelity of the learned action at each budget [P, B], for each part; on the training part by cross-fitting."""
-    parts = (split.train, split.calibration, split.held_out)
-    columns: list[list[np.ndarray]] = [[], [], []]
-    fold_P = np.random.default_rng(1).permutation(len(contexts[0])) % folds
-    for budget in split.train.budgets:
-        rewards_PA = split.train.rewards("fidelity", budget).astype(np.float64)
-        own = np.zeros(len(rewards_PA), dtype=np.int64)
-        for fold in range(folds):
-            mlp = Ridge().fit(contexts[0][fold_P != fold], rewards_PA[fold_P != fold])
-            own[fold_P == fold] = mlp.scores(contexts[0][fold_P == fold]).argmax(axis=1)
-        whole = Ridge().fit(contexts[0], rewards_PA)
-        columns[0].append(own)
-        for place in (1, 2):
-            columns[place].append(whole.scores(contexts[place]).argmax(axis=1))
-    return [
-        np.stack(
-            [
-                part.rewards("fidelity", budget)[np.arange(len(part.prompts)), chosen_P]
-                for budget, chosen_P in zip(part.budgets, of_part, strict=True)
-            ],
-            axis=1,
-        ).astype(np.float64)
-        for part, of_part in zip(parts, columns, strict=True)
-    ]
-
-
 def quality_of(model: str, split: Split) -> list[dict[str, Any]]:
     """The promise at each eps, beside fixed budgets with the action that is best there on the training prompts."""
-    contexts = standard(split)
-    train_PB, calibration_PB, held_PB = action_quality(split, contexts)
-    budgets, tokens_P = split.train.budgets, split.held_out.prompt_tokens_P
-    best = [int(split.train.rewards("fidelity", budget).mean(axis=0).argmax()) for budget in budgets]
-    fixed_PB = np.stack(
-        [split.held_out.rewards("fidelity", b)[:, a] for b, a in zip(budgets, best, strict=True)], axis=1
-    )
-    rows: list[dict[str, Any]] = []
-    for eps in EPS:
-        made = rule(budgets, (contexts[0], train_PB), (contexts[1], calibration_PB), eps, DELTA)
-        did = kept(made.choose(contexts[2]), held_PB, budgets, tokens_P, eps)
-        fixed = fixed_budget((fixed_PB < 1 - eps).mean(axis=0), budgets, tokens_P, did.violations)
-        routed = fixed_budget((held_PB < 1 - eps).mean(axis=0), budgets, tokens_P, did.violations)
-        rows.append(
-            {
-                "model": model,
-                "eps": eps,
-                "delta": DELTA,
-                "prompts": len(tokens_P),
-                "violations": did.violations,
-                "mean_budget": did.mean_budget,
-                "full_cache": did.full,
-                "smallest_fixed_budget": fixed,
-                "smallest_fixed_budget_learned_action": routed,
-            }
-        )
-    return rows
+    made = fit_takers(split, "fidelity", ENCODER)
+    return [{"model": model, **judged(made, promised(made, eps, DELTA))} for eps in EPS]
 
 
 def constant_control(model: str, folder: Path, budget: int, prompts: int) -> Contest:
     """Questions of one length, announced at one place: there is nothing to choose by."""
     table = table_of(model, CONSTANT, prompts, [budget], 1, folder)
-    return at_budget(Split.of(table, 0.1, 0.5), "fidelity", budget, "structural+hidden")
+    return at_budget(Split.of(table, 0.1, 0.5), "fidelity", budget, ENCODER)
 
 
 def measure(command: Benchmark, number: int, model: str) -> Measured:
@@ -213,7 +160,7 @@ def measure(command: Benchmark, number: int, model: str) -> Measured:
     contests = {
         budget: tight_contest(split, budget, 0 if number else command.rounds)
         if budget == command.tight
-        else at_budget(split, "fidelity", budget, "structural+hidden")
+        else at_budget(split, "fidelity", budget, ENCODER)
         for budget in command.budgets
     }
     controls = (
@@ -256,29 +203,19 @@ def bars_of(command: Benchmark, measured: Sequence[Measured]) -> list[dict[str, 
         tight = found.contests[command.tight]
         shuffled = tight.against(SHUFFLED).low
         name = f"{found.model}, budget {command.tight}: shuffled features gain nothing (lower end of 95%)"
-        bars.append({"name": name, "value": shuffled, "bound": 0.0, "holds": shuffled <= 0})
+        bars.append(bar(name, shuffled, 0.0, above=False))
         for control, one in found.controls.items():
             low = one.against(LEARNED).low
             name = f"{found.model}, {control}: nothing to gain (lower end of 95%)"
-            bars.append({"name": name, "value": low, "bound": 0.0, "holds": low <= 0})
+            bars.append(bar(name, low, 0.0, above=False))
         for row in found.quality:
             at = f"{found.model}, eps {row['eps']}"
-            bars.append(
-                {
-                    "name": f"{at}: share of broken promises, {row['prompts']} prompts",
-                    "value": row["violations"],
-                    "bound": DELTA + SLACK,
-                    "holds": row["violations"] <= DELTA + SLACK and row["prompts"] >= 1000,
-                }
-            )
-            bars.append(
-                {
-                    "name": f"{at}: mean budget below the smallest fixed budget of that violation rate",
-                    "value": row["mean_budget"],
-                    "bound": row["smallest_fixed_budget"],
-                    "holds": row["mean_budget"] < row["smallest_fixed_budget"],
-                }
-            )
+            name = f"{at}: share of broken promises, {row['prompts']} prompts"
+            bars.append(bar(name, row["violations"], DELTA + SLACK, above=False))
+            bars.append(bar(f"{at}: held-out prompts", row["prompts"], 1000, above=True, equal=True))
+            # the mean budget against the smallest fixed one: below, not at most
+            name = f"{at}: smallest fixed budget of that violation rate, over the mean budget"
+            bars.append(bar(name, row["smallest_fixed_budget"] / row["mean_budget"], 1.0, above=True))
     return bars
 
 
@@ -320,7 +257,7 @@ def main(command: Benchmark) -> None:
             "answer_right_at_loosest": right,
             "bars": bars,
         }
-        command.json.write_text(json.dumps(record, indent=1, default=float) + "\n", encoding="utf-8")
+        write_json(command.json, record)
 
 
 if __name__ == "__main__":

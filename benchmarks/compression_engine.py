@@ -27,12 +27,12 @@ import tyro
 from transformers import Cache, DynamicCache, LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.compression import Curve, ScoreSettings, compress, menu, score
 from trimtab.compression.engine.prefill import prefill
 from trimtab.compression.model_names import load
 from trimtab.compression.tasks.recall import Recall
 from trimtab.console import Table, say
+from trimtab.records import bar, write_json
 
 KEPT = 1024
 BUDGETS = (32, 64, 128, 256)
@@ -61,13 +61,8 @@ class Bench:
     """For the processes that this starts: full or compressed."""
 
 
-def bar(name: str, value: float, bound: float, *, above: bool) -> dict[str, Any]:
-    """A bar, and whether it holds."""
-    return {"name": name, "value": value, "bound": bound, "holds": bool(value >= bound if above else value <= bound)}
-
-
 def random_llama() -> PreTrainedModel:
-    """About 100 million parameters, 8 query heads for each 2 KV heads, in bf16."""
+    """About 100 million parameters, two query heads for each of 5 KV heads, in bf16."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=32000,
@@ -247,8 +242,7 @@ def main(command: Bench) -> None:
         say(f"{'holds' if one['holds'] else 'FAILS'}: {one['name']}: {one['value']:.3f} (bound {one['bound']})")
     if command.json:
         result = {"rows": rows, "bars": bars, "hardware": machine.hardware(), "date": machine.today()}
-        text = json.dumps(result, indent=1) + "\n"
-        replace_file(command.json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_json(command.json, result)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ kept in ``--out`` and gone on with.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ import torch
 import tyro
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.compression.actions import METHODS, layered
 from trimtab.compression.contest import BEST_FIXED, LOOKUP, ORACLE, Contest, contest, crossed_difference
 from trimtab.compression.context_encoders import kept_columns, resolved
@@ -42,6 +40,7 @@ from trimtab.compression.table import RewardTable
 from trimtab.compression.tabulating import tabulate
 from trimtab.compression.tasks.recall import Recall
 from trimtab.console import Table, say
+from trimtab.records import bar, write_json
 from trimtab.statistics import Interval, paired_difference
 
 LAYER_SEED, TRAIN_SEED, HELD_OUT_SEED = 20, 31, 77
@@ -252,9 +251,9 @@ def bars_of(found: dict[str, dict[int, Contest]], budget: int) -> list[dict[str,
     for model, contests in found.items():
         gain, control = contests[budget].against(LEARNED), contests[budget].against(SHUFFLED)
         name = f"{model}, {budget} tokens: learned over best fixed, lower end of 95%"
-        bars.append({"name": name, "value": gain.low, "bound": 0.0, "holds": gain.low > 0})
+        bars.append(bar(name, gain.low, 0.0, above=True))
         name = f"{model}, {budget} tokens: features of other prompts gain nothing, lower end of 95%"
-        bars.append({"name": name, "value": control.low, "bound": 0.0, "holds": control.low <= 0})
+        bars.append(bar(name, control.low, 0.0, above=False))
     return bars
 
 
@@ -302,8 +301,7 @@ def main(command: Benchmark) -> None:
             "over_models": everywhere,
             "bars": bars,
         }
-        text = json.dumps(record, indent=1, default=float) + "\n"
-        replace_file(command.json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_json(command.json, record)
 
 
 def held_names(held: dict[str, RewardTable]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ structural features come from the prefill that happens in any case; their cost i
 
 from __future__ import annotations
 
-import json as json_module
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ import torch
 import tyro
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
 from trimtab.encoders.hidden import HiddenProjection
 from trimtab.encoders.m2_bert import M2Bert
 from trimtab.encoders.m2_bert_files import load_m2_bert, vectors
 from trimtab.encoders.minilm import TextEncoder
+from trimtab.records import bar, write_json
 
 BOUND_SECONDS = 10.0
 
@@ -82,14 +81,12 @@ def main(command: Bench) -> None:
     (value,) = (row["seconds"] for row in table.plain_rows() if row["tokens"] == 2048)
     assert isinstance(value, float)
     name = "M2-BERT, seconds for 2,048 tokens"
-    bars = [{"name": name, "value": value, "bound": BOUND_SECONDS, "holds": value < BOUND_SECONDS}]
+    bars = [bar(name, value, BOUND_SECONDS, above=False)]
     say(f"{'holds' if bars[0]['holds'] else 'FAILS'}  {name}: {value:.2f} (bound {BOUND_SECONDS:.0f})")
     if command.json:
         about = {"date": machine.today(), "hardware": machine.hardware(), "versions": machine.versions()}
         record = {**about, "commit": machine.commit(), "rows": table.plain_rows(), "bars": bars}
-        text = json_module.dumps(record, indent=1) + "\n"
-        command.json.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(command.json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_json(command.json, record)
         say(f"written to {command.json}")
 
 

@@ -3,8 +3,10 @@
 import importlib.util
 import inspect
 import sys
+from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,5 +23,11 @@ def test_a_benchmark_loads_and_takes_a_file_for_its_numbers(path: Path, monkeypa
     monkeypatch.setitem(sys.modules, name, module)
     spec.loader.exec_module(module)
     recipes = [thing for thing in vars(module).values() if inspect.isclass(thing) and is_dataclass(thing)]
-    assert any(field.name == "json" for recipe in recipes for field in fields(recipe)), "no --json"
+    flags = {field.name for recipe in recipes for field in fields(recipe)} | set(_parameters(module))
+    assert "json" in flags, "no --json"
     assert f"python benchmarks/{path.name}" in (module.__doc__ or ""), "its docstring names no command"
+
+
+def _parameters(module: ModuleType) -> Iterable[str]:
+    """Of a ``main`` whose parameters are its flags."""
+    return inspect.signature(module.main).parameters if hasattr(module, "main") else ()

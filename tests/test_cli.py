@@ -79,7 +79,7 @@ def test_help_at_each_level(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tsting"], "error: no room 'tsting'. Did you mean 'testing'?"),
+        (["tsting"], "error: no room or command 'tsting'. Did you mean 'testing'?"),
         (["testing", "gret"], "error: no verb of testing 'gret'. Did you mean 'greet'? Expected one of: greet, fail."),
         (["testing", "fail", "file"], "error: no recipe 'file'. Did you mean 'files'? Expected one of: files."),
         (["testing", "greet", "--times", "-1"], "error: times is -1: expected 0 or more."),

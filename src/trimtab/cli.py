@@ -7,7 +7,8 @@ A room is a module named in ``ROOMS``, imported only when it is asked for. It de
 - optionally ``RECIPES: dict[str, dict[str, object]]``: for a verb, named instances of its class (``tiny``, ``paper``),
   from which the flags then depart.
 
-Such a module imports no torch at its top level, so that help is immediate.
+Such a module imports no torch at its top level, so that help is immediate. ``trimtab demo | runs | report`` stand above the
+rooms (``trimtab.commands``).
 """
 
 from __future__ import annotations
@@ -30,6 +31,13 @@ ROOMS: dict[str, tuple[str, str]] = {
     "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter and a set of problems"),
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }
+
+COMMANDS: dict[str, str] = {
+    "demo": "run the main job of each room on the embedded models; end in one table and one page",
+    "runs": "list runs with their newest numbers and their verdicts",
+    "report": "put runs of any rooms side by side, on one page",
+}
+"""What stands above the rooms, from ``trimtab.commands``, and its line in the help."""
 
 USAGE = "usage: trimtab <room> <verb> [recipe] [--field value]"
 USER_ERRORS = (ValueError, OSError)
@@ -64,8 +72,9 @@ def _listing(usage: str, heading: str, entries: Mapping[str, str], closing: str)
 
 def _help_of_all() -> str:
     rooms = {name: summary for name, (_, summary) in ROOMS.items()}
+    above = _listing("", "over all rooms", COMMANDS, "").strip()
     closing = "`trimtab <room> --help` lists its verbs; TRIMTAB_TRACEBACK=1 shows where an error came from."
-    return _listing(USAGE, "rooms", rooms, closing)
+    return _listing(USAGE, "rooms", rooms, f"{above}\n\n{closing}")
 
 
 def _help_of(room: str, verbs: Mapping[str, object]) -> str:
@@ -99,7 +108,12 @@ def dispatch(arguments: Sequence[str]) -> int:
 
         print(f"trimtab {version('trimtab')}")
         return 0
-    _choose("room", room, ROOMS)
+    _choose("room or command", room, [*ROOMS, *COMMANDS])
+    if room in COMMANDS:
+        import tyro
+
+        above = importlib.import_module("trimtab.commands")
+        return tyro.cli(above.COMMANDS[room], args=rest, prog=f"trimtab {room}").run() or 0
     module = importlib.import_module(ROOMS[room][0])
     if not rest or rest[0] in HELP:
         print(_help_of(room, module.VERBS))

@@ -31,7 +31,8 @@ ABOUT = """# A run of trimtab
 | file | what it holds |
 |---|---|
 | `recipe.yaml` | the resolved recipe: every setting, `class` naming the recipe it was |
-| `run.json` | seed, command, start (UTC), versions, hardware, commit; the same for each time the run was resumed |
+| `run.json` | room, seed, command, start (UTC), versions, hardware, commit; the same for each time the run was resumed |
+| `outcome.json` | what an evaluation found: learned, best fixed, ceiling, interval, verdict; `report.html` shows it |
 | `metrics.jsonl` | one line per update: `step`, `elapsed_seconds` (over all resumptions), the metrics |
 | `steps.jsonl` | one line per decision: `task`, `context`, `choice`, `outcome`, `grade` |
 | `steps/` | the arrays of those decisions, `{"array": NAME}` in the line; NNNNNNNN.npz begins at row NNNNNNNN |
@@ -59,6 +60,12 @@ def _circumstances() -> dict[str, Any]:
         "hardware": machine.hardware(),
         "commit": machine.commit(),
     }
+
+
+def _room(recipe: object) -> str | None:
+    """The room whose recipe this is, None for a recipe from elsewhere."""
+    package, _, inner = type(recipe).__module__.partition(".")
+    return inner.partition(".")[0] if package == "trimtab" and "." in inner else None
 
 
 def _new_directory(root: Path, recipe: object, name: str | None) -> Path:
@@ -130,8 +137,8 @@ class Run:
         check_trackers(track, settings)
         path = _new_directory(Path(root), recipe, name)
         _write_text(path / "about.md", ABOUT)
-        seed = getattr(recipe, "seed", None)
-        _write_text(path / "run.json", json.dumps({"seed": seed, **_circumstances(), "resumed": []}, indent=2) + "\n")
+        about = {"room": _room(recipe), "seed": getattr(recipe, "seed", None), **_circumstances(), "resumed": []}
+        _write_text(path / "run.json", json.dumps(about, indent=2) + "\n")
         _write_text(path / "recipe.yaml", yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
         return cls(path, plain, Bookkeeping(), trackers(track, Tracked(path, plain, None, settings)))
 

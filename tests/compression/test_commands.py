@@ -107,6 +107,14 @@ def test_prompt_sets_and_parts(tmp_path: Path) -> None:
         named("ruler", recall, 3, 1000)
     with pytest.raises(FileNotFoundError, match="is no file"):
         named(str(tmp_path / "none.jsonl"), chat, 3, 1000)
+    joined = [prompt.group for prompt in named("ruler/qa+ruler/niah_single", chat, 5, 600)]
+    assert joined == ["ruler/qa"] * 3 + ["ruler/niah_single"] * 2
+    with pytest.raises(ValueError, match="name a set twice"):
+        named("ruler/qa+ruler/qa", chat, 4, 600)
+    with pytest.raises(ValueError, match="the same tokens"):
+        named("ruler+ruler/niah_single", chat, 2, 600)
+    with pytest.raises(ValueError, match="0 prompts: expected 1 or more"):
+        named("ruler", chat, 0, 600)
     rows = rows_by_part([f"p/{n}" for n in range(100)], calibration=0.2, held_out=0.3)
     assert sorted(row for part in rows.values() for row in part) == list(range(100))
     with pytest.raises(ValueError, match="leave nothing for"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from compression.made_tables import made_table
-from trimtab.compression.contest import BEST_FIXED, LOOKUP, ORACLE, contest, crossed_difference, lookup
+from trimtab.compression.contest import BEST_FIXED, LOOKUP, ORACLE, UNIFORM, contest, crossed_difference, lookup
 from trimtab.compression.evaluation import at_budget
 from trimtab.compression.judging import LEARNED, Split
 
@@ -22,6 +22,7 @@ def test_a_contest_by_hand() -> None:
     assert found.earned(ORACLE) == pytest.approx(rewards.max(1))
     assert found.histogram(LEARNED) == {"h2o": 2, "tova": 1, "snapkv": 1}
     assert sum(row["name"] == "h2o" for row in found.rows()) == 1
+    assert all(one in rewards[row] for row, one in enumerate(found.earned(UNIFORM)))
     with pytest.raises(ValueError, match="no contender 'winner'"):
         found.earned("winner")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from trimtab.compression.regression import Perceptron, Ridge, earned, solve
 from trimtab.compression.router import Router, Scaler, Scores
 from trimtab.compression.sources import TableSource
 from trimtab.compression.train_recipe import Train
+from trimtab.policies.neural_ucb import NeuralUCB
 from trimtab.tracking import read_jsonl
 
 TINY = Train(
@@ -72,6 +74,21 @@ def test_lower_bounds_shun_what_is_unknown() -> None:
     assert scores.bounds(context, 5.0).argmax() == 0
     with pytest.raises(ValueError, match="deploys no uncertainty"):
         Scores(bandit.mlp()).bounds(context, 1.0)
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_neural_ucb_deploys_its_deviations(covariance: Any) -> None:
+    """What is deployed doubts as the bandit does, from a file too, and after the bandit went on."""
+    random = np.random.default_rng(0)
+    bandit = NeuralUCB(0.1, 0.1, covariance=covariance, width=4, train_every=8, steps=40).build(["a", "b"], 3)
+    contexts, columns = random.standard_normal((16, 3)), random.integers(2, size=16)
+    bandit.observe(contexts, columns, random.random(16))
+    scores, expected = scores_of(bandit), bandit.deviations(contexts)
+    bandit.observe(contexts, columns, random.random(16))
+    assert not np.allclose(bandit.deviations(contexts), expected)
+    for one in (scores, Scores.from_arrays(scores.arrays())):
+        assert one.deviations(contexts) == pytest.approx(expected, rel=1e-5)
+        assert one.bounds(contexts, 0.5) == pytest.approx(one.means(contexts) - 0.5 * expected, rel=1e-5)
 
 
 def test_a_router_comes_back_from_its_files(tmp_path: Path) -> None:

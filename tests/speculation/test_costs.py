@@ -120,7 +120,7 @@ def test_calibration_measures_the_machine_at_hand(trained: Speculator) -> None:
 
 
 def test_calibration_says_when_the_time_was_too_short(trained: Speculator) -> None:
-    with pytest.raises(ValueError, match="raise budget_seconds"):
+    with pytest.raises(ValueError, match="measure for longer"):
         calibrate(trained, menu(range(2, 60), (1, 7), (2, 10)), [[100] * 9], budget_seconds=0.01)
     with pytest.raises(ValueError, match="0 prompts"):
         calibrate(trained, MENU, [])

@@ -50,6 +50,10 @@ def test_a_policy_is_trained_from_the_log_judged_and_collects_again(
     assert policy.actions == list(read_collected([log]).header.menu)
     assert policy.models["target"] == "zoo:chat"
 
+    newest = (folder / "metrics.jsonl").read_text()
+    assert trimtab(capsys, "train", "--resume", str(folder))[0] == 0  # its own recipe knows the files
+    assert (folder / "metrics.jsonl").read_text() == newest
+
     table = tmp_path / "judged.json"
     status, said, _ = trimtab(capsys, "judge", str(log), "--policy", str(folder), "--folds", "2", "--json", str(table))
     assert status == 0
@@ -100,6 +104,7 @@ def test_online_answers_a_question_file_and_goes_on(tmp_path: Path, capsys: pyte
     [
         (["judge", "nowhere.jsonl"], "is no file"),
         (["train", "--from-data", "nowhere.jsonl"], "is no file"),
+        (["train", "--from-data", "nowhere.jsonl", "--learner", "dqn"], "has no learner"),
         (["online", "nowhere.jsonl"], "is no file"),
     ],
 )

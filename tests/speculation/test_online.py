@@ -12,7 +12,7 @@ import pytest
 
 from speculation import tiny
 from speculation.synthetic import SHAPES
-from trimtab.speculation.actions import TreeShape
+from trimtab.speculation.actions import TreeShape, named_menu
 from trimtab.speculation.chances import uniform
 from trimtab.speculation.collect import Collector, Header
 from trimtab.speculation.collected import read_collected
@@ -22,7 +22,7 @@ from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.guard import Guard, GuardSettings
 from trimtab.speculation.logged_rounds import as_log
 from trimtab.speculation.online import OnlineController, OnlineSettings, serve
-from trimtab.speculation.recording import Recorder, Where, context_hash, feature_names, menu_of, record
+from trimtab.speculation.recording import Recorder, Where, context_hash, feature_names, record, spread
 from trimtab.speculation.tasks import PromptTask
 
 MENU = SHAPES[:4]
@@ -269,9 +269,9 @@ def _first_state(speculator: Speculator) -> RoundState:
 
 
 def test_a_spread_menu() -> None:
-    assert menu_of("small", None, 1000) == menu_of("small", None, 10_000)
-    five = menu_of("default", None, 5)
+    assert spread(named_menu("small"), 1000) == spread(named_menu("small"), 10_000)
+    five = spread(named_menu("default"), 5)
     assert len(five) == 5
     assert five == sorted(five)
     with pytest.raises(ValueError, match="at least 1"):
-        menu_of("default", None, 0)
+        spread(named_menu("default"), 0)

@@ -38,7 +38,7 @@ def test_a_run_goes_on_as_it_was_tracked_unless_told_otherwise(tmp_path: Path) -
 
 
 def test_a_recipe_comes_back_with_its_tracking(tmp_path: Path) -> None:
-    recipe = Train(out=tmp_path, track=(), bins=((4, 8), (2,), (1, 4)), from_data=(Path("a.jsonl"),))
+    recipe = Train(out=tmp_path, track=(), total_tokens_bins=(4, 8), depth_bins=(2,), from_data=(Path("a.jsonl"),))
     path = begin(recipe).path
     assert recipe_of(path) == recipe
     file = path / "recipe.yaml"

@@ -125,7 +125,7 @@ class BanditTraining:
         rows = self._generator.integers(self.source.count, size=self.schedule.episodes_per_update).tolist()
         played = self.source.play(rows, lambda features: self.bandit.choose(self.scaler(features)))
         contexts = self.scaler(played.features_BF)
-        foretold = self.bandit.scores().means(contexts)[np.arange(len(rows)), played.columns_B]
+        foretold = self.bandit.means(contexts)[np.arange(len(rows)), played.columns_B]
         self.bandit.observe(contexts, played.columns_B, played.rewards_B)
         self.iteration += 1
         metrics = {

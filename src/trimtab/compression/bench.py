@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
@@ -11,12 +10,12 @@ import numpy as np
 import torch
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.compression.actions import Action, menu
 from trimtab.compression.engine.cache import cache_bytes
 from trimtab.compression.engine.compressor import compress
 from trimtab.compression.model_names import load
 from trimtab.console import Table
+from trimtab.records import write_json
 
 if TYPE_CHECKING:
     from trimtab.compression.use_recipe import Bench
@@ -65,5 +64,4 @@ def bench(command: Bench) -> None:
     table.print()
     if command.json is not None:
         result = {"rows": table.plain_rows(), "bars": [], "hardware": machine.hardware(), "date": machine.today()}
-        text = json.dumps(result, indent=1) + "\n"
-        replace_file(command.json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_json(command.json, result)

@@ -20,7 +20,7 @@ from trimtab.statistics import Interval, mean_interval, paired_difference, verdi
 
 TIE = 0.02
 """Two rewards nearer than this are a tie."""
-BEST_FIXED, LOOKUP, ORACLE = "best fixed", "lookup", "oracle"
+BEST_FIXED, LOOKUP, UNIFORM, ORACLE = "best fixed", "lookup", "uniform", "oracle"
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +122,8 @@ def contest(
         of_group = lookup(known, train.groups)
         columns = np.array([of_group.get(group, best) for group in held_out.groups])
         rows.append(Contender(LOOKUP, columns, "the best action of each kind of task, which must be known"))
+    chance = np.random.default_rng(0).integers(len(train.actions), size=count)
+    rows.append(Contender(UNIFORM, chance, "any action, each as likely"))
     rows += [Contender(name, columns, (notes or {}).get(name, "")) for name, columns in learned.items()]
     rows.append(Contender(ORACLE, rewards_PA.argmax(axis=1), "the best action of each prompt: no policy can do better"))
     return Contest(rewards_PA, train.actions, held_out.groups, budget, part, tuple(rows))

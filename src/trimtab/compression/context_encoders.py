@@ -21,7 +21,6 @@ from trimtab.compression.engine.weights import Weights
 from trimtab.compression.features import ENCODERS, STRUCTURAL, Extra, PromptFeatures
 from trimtab.compression.kept_features import KeptFeatures, name_of
 from trimtab.compression.prompts import Prompt
-from trimtab.compression.router import Router
 from trimtab.plain import Plain
 
 KEPT = "kept"
@@ -140,10 +139,19 @@ def prompt_features(
     return PromptFeatures(extras=tuple(extras))
 
 
-def sources_of(router: Router) -> str:
+class Chooser(Protocol):
+    """What was trained on a table's features: a router or a promise."""
+
+    @property
+    def encoder(self) -> str: ...
+    @property
+    def about(self) -> Mapping[str, Plain]: ...
+
+
+def sources_of(policy: Chooser) -> str:
     """What a policy sees, as it was asked for when it was trained (with folders of text encoders)."""
-    asked = router.about.get("context_encoder_model")
-    return asked if isinstance(asked, str) else router.encoder
+    asked = policy.about.get("context_encoder_model")
+    return asked if isinstance(asked, str) else policy.encoder
 
 
 def fingerprints(features: PromptFeatures) -> dict[str, Plain]:

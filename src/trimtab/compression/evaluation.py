@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
+from trimtab.compression.claim import outcome_of
 from trimtab.compression.contest import Contest, contest
 from trimtab.compression.context_encoders import kept_columns, resolved, sources_of
 from trimtab.compression.features import chosen
@@ -20,6 +20,8 @@ from trimtab.compression.router import Router, Scaler
 from trimtab.compression.table import RewardTable
 from trimtab.compression.training import recipe_in
 from trimtab.console import say
+from trimtab.records import bar, write_json
+from trimtab.runs import read_metrics
 
 if TYPE_CHECKING:
     from trimtab.compression.train_recipe import Evaluate, Train
@@ -47,12 +49,12 @@ class Evaluation:
         """The claim that the verdict rests on."""
         gain = self.found.against(LEARNED)
         name = f"budget {self.found.budget}: learned over best fixed, lower end of the 95% interval"
-        return [{"name": name, "value": gain.low, "bound": 0.0, "holds": gain.low > 0}]
+        return [bar(name, gain.low, 0.0, above=True)]
 
 
-def evaluate_run(command: Evaluate) -> None:
-    """``trimtab compression evaluate``."""
-    folder = command.run_directory
+def evaluate_run(command: Evaluate) -> Contest:
+    """``trimtab compression evaluate``; returns the contest at the policy's own budget."""
+    folder, started = command.run_directory, time.perf_counter()
     if not (folder / "recipe.yaml").is_file():
         raise FileNotFoundError(f"{folder} is no run: expected a directory of `trimtab compression train`")
     recipe, router = recipe_in(folder), Router.load(folder / "policy")
@@ -65,7 +67,10 @@ def evaluate_run(command: Evaluate) -> None:
     evaluation = Evaluation(found, tuple(others), settle(router, found, folder / "policy"), drawn)
     announce(found, folder / "policy")
     say(f"the report is {write_report(folder, evaluation)}")
+    learning = sum(row["elapsed_seconds"] for row in read_metrics(folder)[-1:])
+    outcome_of(found, learning + time.perf_counter() - started).write(folder)
     _write(command.json or folder / "evaluation.json", evaluation)
+    return found
 
 
 def _table(command: Evaluate, recipe: Train, router: Router) -> RewardTable:
@@ -94,5 +99,4 @@ def _write(path: Path, evaluation: Evaluation) -> None:
         "rows": evaluation.rows(),
         "bars": evaluation.bars(),
     }
-    text = json.dumps(record, indent=1, default=float) + "\n"
-    replace_file(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+    write_json(path, record)

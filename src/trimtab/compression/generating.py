@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,11 +16,14 @@ from trimtab.compression.engine.compressor import compress
 from trimtab.compression.engine.prefill import prefill
 from trimtab.compression.features import chosen
 from trimtab.compression.model_names import load
+from trimtab.compression.promising import Promise
 from trimtab.compression.prompt_sets import FIRST_SEED, is_recall
 from trimtab.compression.prompts import Prompt
 from trimtab.compression.router import Router
 from trimtab.compression.tasks.recall import Recall
 from trimtab.console import say
+from trimtab.lm import fingerprint
+from trimtab.plain import Plain
 
 if TYPE_CHECKING:
     from trimtab.compression.use_recipe import Generate
@@ -47,21 +51,53 @@ def prompt_ids(text: str, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]
     return tuple(map(int, ids))
 
 
+def _seen(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    ids: Sequence[int],
+    policy: Router | Promise,
+    budgets: Sequence[int],
+) -> np.ndarray:
+    """What a policy sees of a prompt [F]. Reads the prompt once. Raises ValueError for text encoders of other weights."""
+    actions = [parse(name) for name in policy.actions]
+    features = prompt_features(sources_of(policy), tokenizer, actions, budgets)
+    check_fingerprints(features, policy.about)
+    read = prefill(model, ids, features.weights)
+    named = {name: vector[None] for name, vector in features(read, Prompt("prompt", tuple(ids))).items()}
+    return chosen(named, policy.encoder)[0]
+
+
+def _check_model(model: PreTrainedModel, about: Mapping[str, Plain], path: Path) -> None:
+    """Raises ValueError where a policy was trained for another model."""
+    made_for, given = about.get("fingerprint"), fingerprint.of_weights(model)
+    if isinstance(made_for, str) and made_for != given:
+        raise ValueError(
+            f"{path} was trained for {about.get('model')} ({made_for}), this is model {given}: name that one"
+        )
+
+
 def routed(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], policy: Path
 ) -> tuple[Action, int]:
     """The action that a trained policy picks for a prompt, and its budget. Reads the prompt once.
 
-    Raises ValueError where the policy sees what cannot be made anew.
+    Raises ValueError where the policy is another model's, or sees what cannot be made anew.
     """
     router = Router.load(policy)
-    actions = [parse(name) for name in router.actions]
-    features = prompt_features(sources_of(router), tokenizer, actions, [router.budget])
-    check_fingerprints(features, router.about)
-    read = prefill(model, ids, features.weights)
-    named = {name: vector[None] for name, vector in features(read, Prompt("prompt", tuple(ids))).items()}
-    column = int(router.choose(chosen(named, router.encoder))[0])
+    _check_model(model, router.about, policy)
+    features_F = _seen(model, tokenizer, ids, router, [router.budget])
+    column = int(router.choose(features_F[None])[0])
     return parse(router.actions[column]), router.budget
+
+
+def promised(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], folder: Path
+) -> tuple[Action, int] | None:
+    """The action and the budget that a promise picks; None: the full cache. Raises ValueError as ``routed``."""
+    promise = Promise.load(folder)
+    _check_model(model, promise.about, folder)
+    found = promise.choose(_seen(model, tokenizer, ids, promise, promise.rule.budgets))
+    return None if found is None else (parse(found[0]), found[1])
 
 
 @torch.no_grad()
@@ -78,16 +114,30 @@ def _answer(model: Any, ids: Sequence[int], new_tokens: int) -> list[int]:
     return written[0, len(ids) :].tolist()
 
 
+def _choice(command: Generate, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> Any:
+    """The action and the budget that the command means; None: the full cache."""
+    if command.policy is not None and command.promise is not None:
+        raise ValueError(f"--policy {command.policy} and --promise {command.promise}: expected one of them")
+    if command.policy is not None:
+        return routed(model, tokenizer, ids, command.policy)
+    if command.promise is not None:
+        return promised(model, tokenizer, ids, command.promise)
+    return parse(command.action), command.budget_tokens
+
+
 def generate(command: Generate) -> None:
     """``trimtab compression generate``."""
     model, tokenizer = load(command.model_name, command.gpus, command.dtype)
     ids = prompt_ids(command.prompt, tokenizer)
-    action, budget = parse(command.action), command.budget_tokens
-    if command.policy is not None:
-        action, budget = routed(model, tokenizer, ids, command.policy)
+    plain: Any = tokenizer
+    choice = _choice(command, model, tokenizer, ids)
+    if choice is None:
+        print(plain.decode(_answer(model, ids, command.max_new_tokens), skip_special_tokens=True))
+        say("no budget is surely enough for this prompt: the full cache answers")
+        return
+    action, budget = choice
     with compress(model, action.method, budget_tokens=budget, every=command.every) as compression:
         answer = _answer(model, ids, command.max_new_tokens)
-    plain: Any = tokenizer
     print(plain.decode(answer, skip_special_tokens=True))
     say(f"{action}: {compression.report}")
     if command.compare:

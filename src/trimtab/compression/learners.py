@@ -18,7 +18,7 @@ from trimtab.plain import Plain
 from trimtab.policies.bandit import Bandit
 from trimtab.policies.linear import LinearThompson, LinUCB, LinUCBBandit, ThompsonBandit
 from trimtab.policies.neural_linear import NeuralLinear, NeuralLinearBandit
-from trimtab.policies.neural_ucb import NeuralUCB
+from trimtab.policies.neural_ucb import Doubt, NeuralUCB, NeuralUCBBandit
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ BANDITS: dict[str, Builder] = {
     "neural-ucb": _neural("ucb", "diagonal", "warm"),
     "neural-ucb-theta0": _neural("ucb", "diagonal", "theta0"),
     "neural-ucb-full": _neural("ucb", "full", "warm"),
+    "neural-ucb-full-theta0": _neural("ucb", "full", "theta0"),
     "neural-ts": _neural("ts", "diagonal", "warm"),
 }
 
@@ -123,6 +124,9 @@ def scores_of(bandit: Bandit[str]) -> Scores:
     if isinstance(bandit, NeuralLinearBandit):
         posterior = bandit.posterior
         return Scores(bandit.mlp(), posterior.covariance_AZZ.copy(), np.sqrt(posterior.b_A / posterior.a_A))
+    if isinstance(bandit, NeuralUCBBandit):
+        # copies: the bandit goes on
+        return Scores(bandit.mlp(), doubt=Doubt.from_arrays(bandit.doubt().arrays()))
     return Scores(bandit.mlp())
 
 
@@ -146,6 +150,10 @@ class Centred:
         if self.centre is None:
             self.centre = float(rewards_B.mean())
         self.bandit.observe(contexts_BF, columns_B, rewards_B - self.centre)
+
+    def means(self, contexts_BF: np.ndarray) -> np.ndarray:
+        """Expected rewards [B, A]."""
+        return self.bandit.means(contexts_BF) + (self.centre or 0.0)
 
     def scores(self) -> Scores:
         """What would be deployed, in units of reward."""

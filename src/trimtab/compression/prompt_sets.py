@@ -1,4 +1,4 @@
-"""Which prompts does a command mean? ``recall``, generators in RULER's style, or a file of LongBench's format."""
+"""Which prompts does a command mean? ``recall``, generators in RULER's style, LongBench's rows of a file or the hub."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from transformers import PreTrainedTokenizerBase
 from trimtab.compression.prompts import Prompt
 from trimtab.compression.tasks import longbench, ruler
 from trimtab.compression.tasks.recall import Recall
-from trimtab.compression.tasks.text import tokenized
+from trimtab.compression.tasks.splits import refuse_overlap
+from trimtab.compression.tasks.text import TextTask, tokenized
 from trimtab.zoo.recall_text import VOCABULARY
 
 FIRST_SEED = 0
+GENERATED = 600
+"""Prompts that are generated where no number is given."""
+HUB_SET = "longbench/"
 
 
 def is_recall(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -26,24 +30,51 @@ def named(
 ) -> list[Prompt]:
     """The first ``count`` prompts of a set (None: 600 generated ones, or all of a file).
 
-    ``name``: ``recall`` (for ``zoo:recall``), ``ruler`` (all of its tasks in turn), ``ruler/TASK``, or a file of LongBench
-    rows. Raises ValueError for an unknown set, FileNotFoundError for no such file.
+    ``name``: ``recall`` (for ``zoo:recall``), ``ruler`` (all of its tasks in turn), ``ruler/TASK``, a file of LongBench
+    rows, ``longbench/DATASET`` (from the hub); several joined by ``+`` are as many of each. Raises ValueError for an
+    unknown set and for the same tokens in two of them, FileNotFoundError for no such file.
     """
+    if count is not None and count < 1:
+        raise ValueError(f"{count} prompts: expected 1 or more")
+    sets = [name] if Path(name).is_file() else name.split("+")
+    if len(set(sets)) < len(sets):
+        raise ValueError(f"the prompts {name} name a set twice: expected each once")
+    each = [None if count is None else count // len(sets) + (at < count % len(sets)) for at in range(len(sets))]
+    found = {
+        part: _set(part, tokenizer, own, max_tokens, seed) for part, own in zip(sets, each, strict=True) if own != 0
+    }
+    if len(found) > 1:
+        refuse_overlap(**found)
+    return [prompt for prompts in found.values() for prompt in prompts]
+
+
+def _set(name: str, tokenizer: PreTrainedTokenizerBase, count: int | None, max_tokens: int, seed: int) -> list[Prompt]:
+    """The first prompts of one set."""
     if name == "recall":
         if not is_recall(tokenizer):
             raise ValueError("the prompts 'recall' are in the language of zoo:recall: expected ruler or a file")
-        return Recall().prompts(seed, count or 600)
+        return Recall().prompts(seed, count or GENERATED)
     if is_recall(tokenizer):
         raise ValueError(f"zoo:recall reads its own language only: expected the prompts 'recall', not {name!r}")
     if name == "ruler" or name.startswith("ruler/"):
         kinds = list(ruler.TASKS) if name == "ruler" else [name.removeprefix("ruler/")]
         tasks = [
             ruler.generate(kinds[number % len(kinds)], tokenizer, max_tokens, seed, number)
-            for number in range(count or 600)
+            for number in range(count or GENERATED)
         ]
         return [tokenized(task, tokenizer) for task in tasks]
-    tasks = longbench.read(Path(name))
+    tasks = longbench.from_hub(name.removeprefix(HUB_SET)) if name.startswith(HUB_SET) else _of_file(name)
     return [tokenized(task, tokenizer, max_tokens) for task in tasks[:count]]
+
+
+def _of_file(name: str) -> list[TextTask]:
+    """The tasks of a file. Raises FileNotFoundError, naming the sets, where it is neither."""
+    if not Path(name).is_file():
+        raise FileNotFoundError(
+            f"{name} is no file: expected LongBench rows as JSON Lines, or one of the sets recall, ruler, ruler/TASK "
+            f"({', '.join(ruler.TASKS)}), {HUB_SET}DATASET"
+        )
+    return longbench.read(Path(name))
 
 
 def rows_by_part(names: Sequence[str], *, calibration: float, held_out: float) -> dict[str, list[int]]:

@@ -1,4 +1,4 @@
-"""Which commands has the compression room? ``trimtab compression <verb>``: tabulate, train, evaluate, generate, bench.
+"""Which commands has the compression room? tabulate, train, evaluate, promise, generate, bench.
 
 Light to import: whatever needs torch is imported by ``run``.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimtab.compression import train_recipe, use_recipe
+from trimtab.compression import promise_recipe, train_recipe, use_recipe
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Tabulate:
     dtype: str = "auto"
     """Arithmetic of the model: auto (the file's own), float32, bfloat16, float16."""
     prompts: str = "recall"
-    """recall (for zoo:recall), ruler, ruler/TASK, or a JSON Lines file in LongBench's format."""
+    """recall (for zoo:recall), ruler, ruler/TASK, a JSON Lines file in LongBench's format, longbench/DATASET (from the
+    hub); several joined by +."""
     prompt_count: int | None = 600
     """Use the first so many prompts; None: 600 generated ones, or all of a file."""
     max_tokens: int = 7500
@@ -49,5 +50,5 @@ class Tabulate:
         tabulate_prompts(self)
 
 
-RECIPES: dict[str, dict[str, object]] = {**train_recipe.RECIPES}
-VERBS: dict[str, type] = {"tabulate": Tabulate, **train_recipe.VERBS, **use_recipe.VERBS}
+RECIPES: dict[str, dict[str, train_recipe.Train]] = {**train_recipe.RECIPES}
+VERBS: dict[str, type] = {"tabulate": Tabulate, **train_recipe.VERBS, **promise_recipe.VERBS, **use_recipe.VERBS}

@@ -1,7 +1,8 @@
 """What is deployed after training? Scores of actions from a prompt's features, as plain numbers, and what to do in doubt.
 
 The deployed choice is the highest lower confidence bound, mean - ``uncertainty`` x deviation, where the learner has one:
-the deviation of action a is noise_a sqrt(z' S_a z), z the last hidden layer with an intercept. Where the learned choice
+the deviation of action a is noise_a sqrt(z' S_a z), z the last hidden layer with an intercept; NeuralUCB's is that of its
+gradients. Where the learned choice
 was not shown to beat the best fixed action, that action is what is exported.
 
 On disk: ``policy.safetensors`` (arrays) and ``policy.json`` (what they mean). Loading executes nothing from the files.
@@ -23,6 +24,7 @@ from trimtab.plain import Plain
 from trimtab.policies.linear import intercepted
 from trimtab.policies.mlp import MLP
 from trimtab.policies.networks import under
+from trimtab.policies.neural_ucb import Doubt
 
 FORMAT = "trimtab-compression-policy-1"
 _REACH = 5.0
@@ -53,11 +55,12 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Means by ``mlp``; with ``covariance_AZZ`` and ``noise_A`` also deviations."""
+    """Means by ``mlp``; with ``covariance_AZZ`` and ``noise_A``, or ``doubt`` (NeuralUCB's), also deviations."""
 
     mlp: MLP
     covariance_AZZ: np.ndarray | None = None
     noise_A: np.ndarray | None = None
+    doubt: Doubt | None = None
 
     def means(self, contexts_BF: np.ndarray) -> np.ndarray:
         """Expected rewards [B, A]."""
@@ -65,9 +68,11 @@ class Scores:
 
     def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
         """Their deviations [B, A]. Raises ValueError where the learner has none."""
+        if self.doubt is not None:
+            return self.doubt.deviations(contexts_BF)
         if self.covariance_AZZ is None or self.noise_A is None or self.mlp.activation != "tanh":
             raise ValueError(
-                "this learner deploys no uncertainty: expected --uncertainty-coef 0, or lin-* or neural-linear-*"
+                "this learner deploys no uncertainty: expected --uncertainty-coef 0, or one of the bandits"
             )
         hidden = contexts_BF
         for weight, bias in self.mlp.layers[:-1]:
@@ -86,11 +91,16 @@ class Scores:
         arrays = {f"mlp/{name}": array for name, array in self.mlp.arrays().items()}
         if self.covariance_AZZ is not None and self.noise_A is not None:
             arrays |= {"covariance_AZZ": self.covariance_AZZ, "noise_A": self.noise_A}
+        if self.doubt is not None:
+            arrays |= {f"doubt/{name}": array for name, array in self.doubt.arrays().items()}
         return arrays
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        return cls(MLP.from_arrays(under("mlp", arrays)), arrays.get("covariance_AZZ"), arrays.get("noise_A"))
+        kept = under("doubt", arrays)
+        doubt = Doubt.from_arrays(kept) if kept else None
+        mlp = MLP.from_arrays(under("mlp", arrays))
+        return cls(mlp, arrays.get("covariance_AZZ"), arrays.get("noise_A"), doubt)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,8 @@ class Train:
     online: bool = False
     """Learn on live episodes instead: each reads a prompt, compresses once, and sees that one reward (bandits only)."""
     prompts: str = "recall"
-    """recall (for zoo:recall), ruler, ruler/TASK, or a JSON Lines file in LongBench's format."""
+    """recall (for zoo:recall), ruler, ruler/TASK, a JSON Lines file in LongBench's format, longbench/DATASET (from the
+    hub); several joined by +."""
     prompt_count: int | None = 600
     """Use the first so many prompts; None: 600 generated ones, or all of a file."""
     max_tokens: int = 7500
@@ -46,7 +47,8 @@ class Train:
     """The text encoder of the reward cosine (needs new tokens): minilm, m2-bert, m2-bert=FOLDER, text=NAME; or none."""
     learner: str = "ridge"
     """ridge or mlp (full information, tables only); bandits: lin-ucb, lin-ts, neural-linear-ucb, neural-linear-ts,
-    neural-ucb (as published: diagonal, warm start), neural-ucb-theta0, neural-ucb-full, neural-ts."""
+    neural-ucb (as published: diagonal, warm start), neural-ucb-theta0, neural-ucb-full, neural-ucb-full-theta0,
+    neural-ts."""
     context_encoder_model: str = "structural+hidden"
     """What the policy sees, joined by +: structural, hidden, kept (what each action would keep), minilm, m2-bert,
     m2-bert=FOLDER, text=NAME; of a table given by --table: what it holds."""
@@ -107,8 +109,9 @@ class Evaluate:
         evaluate_run(self)
 
 
-RECIPES: dict[str, dict[str, object]] = {
+RECIPES: dict[str, dict[str, Train]] = {
     "train": {
+        "demo": Train(prompt_count=400, menu="layered", budget=24),
         "tiny": Train(prompt_count=120, iterations=40, eval_frequency=20),
         "default": Train(),
         "paper": Train(

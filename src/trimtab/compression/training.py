@@ -39,8 +39,8 @@ SCALED_BY = 64
 """Live prompts whose features say how to scale all others'."""
 
 
-def train(command: Train) -> None:
-    """``trimtab compression train``."""
+def train(command: Train, *, announced: bool = True) -> None:
+    """``trimtab compression train``. ``announced``: print the first judgement; an evaluation that follows makes its own."""
     command = resumed(command) if command.resume else command
     if workers().count > 1:
         raise ValueError(
@@ -64,6 +64,8 @@ def train(command: Train) -> None:
         router = learned(command, split, run)
         found = judged(router, split, command.reward)
         settle(router, found, run.path / "policy")
+        if not announced:
+            return
         announce(found, run.path / "policy")
         say(f"the run is in {run.path}; `trimtab compression evaluate --run {run.path}` writes its report")
 

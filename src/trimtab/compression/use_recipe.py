@@ -1,11 +1,13 @@
-"""How is compression used, and what does it give on this machine? ``trimtab compression generate | bench``, as recipes."""
+"""How is compression used, and what does it give on this machine? ``trimtab compression generate | bench | demo``."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
+
+from trimtab.compression.train_recipe import RECIPES, Train
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,8 @@ class Generate:
     """What is kept: h2o, tova, snapkv, pyramidkv, streaming, sigmoid(a,b) or geometric(alpha)."""
     policy: Path | None = None
     """A trained policy's folder: it picks the action and gives the budget (the prompt is then read twice)."""
+    promise: Path | None = None
+    """A folder of `trimtab compression promise`: it picks action and budget, or the full cache."""
     budget_tokens: int = 128
     """Tokens kept per KV head, averaged over the layers."""
     every: int | None = None
@@ -68,4 +72,18 @@ class Bench:
         bench(self)
 
 
-VERBS: dict[str, type] = {"generate": Generate, "bench": Bench}
+@dataclass(frozen=True)
+class Demo:
+    """The whole of it in minutes: tabulate, learn which action to take for which prompt, judge, report."""
+
+    train: Train = field(default_factory=lambda: RECIPES["train"]["demo"])
+    out: Path | None = None
+    """Where the run is kept; None: as the recipe of the training says."""
+
+    def run(self) -> None:
+        from trimtab.compression.demo import demo
+
+        demo(self)
+
+
+VERBS: dict[str, type] = {"generate": Generate, "bench": Bench, "demo": Demo}

@@ -164,7 +164,9 @@ class LocalModel:
         import torch
 
         model, tokenizer = self._model, self._tokenizer
-        text: Any = tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        text: Any = tokenizer.apply_chat_template(
+            [dict(one) for one in messages], tokenize=False, add_generation_prompt=True
+        )
         ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"].to(model.device)
         generate: Any = model.generate
         with torch.no_grad():

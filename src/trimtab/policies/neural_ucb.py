@@ -64,6 +64,40 @@ class NeuralUCB:
         return NeuralUCBBandit(actions, features, self, seed)
 
 
+@dataclass(frozen=True, eq=False)
+class Doubt:
+    """A trained network and the covariance of its gradients: what tells its deviations without the bandit."""
+
+    network: GradientNetwork
+    covariance: Covariance
+
+    def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
+        """Of every context and action [B, A], as ``NeuralUCBBandit.deviations``."""
+        variances = self.covariance.variances(self.network.gradients(contexts_BF))
+        return np.sqrt(np.maximum(variances, 0)).reshape(len(contexts_BF), -1)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """For a file."""
+        parts = {"network": self.network.arrays(), "covariance": self.covariance.arrays()}
+        arrays = {f"{part}/{name}": array for part, named in parts.items() for name, array in named.items()}
+        return {**arrays, "scale": np.array([self.network.scale]), "ridge": np.array([self.covariance.ridge])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Doubt:
+        """The reverse of ``arrays``."""
+        named, ridge = under("network", arrays), float(arrays["ridge"][0])
+        network = GradientNetwork(
+            named["first_AHF"], named["first_bias_H"], named["second_H"], float(arrays["scale"][0])
+        )
+        network.load(named)
+        actions, width, features = network.first_AHF.shape
+        kept = under("covariance", arrays)
+        full = "inverse_NN" in kept
+        covariance = Full(width, features, ridge, 1) if full else Diagonal(actions, width, features, ridge)
+        covariance.restore(kept)
+        return cls(network, covariance)
+
+
 class NeuralUCBBandit(Bandit[A]):
     """A network, the covariance of its gradients, and a memory of rounds."""
 
@@ -89,8 +123,11 @@ class NeuralUCBBandit(Bandit[A]):
         return self.network.means(contexts_BF)
 
     def deviations(self, contexts_BF: np.ndarray) -> np.ndarray:
-        variances = self.covariance.variances(self.network.gradients(contexts_BF))
-        return np.sqrt(np.maximum(variances, 0)).reshape(len(contexts_BF), len(self.actions))
+        return self.doubt().deviations(contexts_BF)
+
+    def doubt(self) -> Doubt:
+        """What tells the deviations; it shares its arrays with the bandit."""
+        return Doubt(self.network, self.covariance)
 
     def choose(self, contexts_BF: np.ndarray) -> np.ndarray:
         means, deviations = self.means(contexts_BF), self.deviations(contexts_BF)

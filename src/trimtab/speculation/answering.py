@@ -129,9 +129,9 @@ def calibrate_to(command: Calibrate) -> None:
     """``trimtab speculation calibrate``."""
     from trimtab.console import Table
     from trimtab.speculation.calibration import calibrate
-    from trimtab.speculation.stages import load_pair, prompts_of, shapes_of
+    from trimtab.speculation.stages import asked_shapes, load_pair, prompts_of
 
-    shapes = shapes_of(command.menu, command.bins)
+    shapes = asked_shapes(command)
     speculator = load_pair(command.pair)
     prompts = [task.turns[0] for task in prompts_of(command.prompts, 60)]
     with progress_bar("calibrating") as advance:

@@ -129,8 +129,8 @@ def calibrate(
         raise ValueError(
             f"{_PATIENCE * budget_seconds:g} s ({_PATIENCE} times the budget) gave {number} decodes and "
             f"{log.fewest_rounds(deck.actions)} rounds with the rarest size of {len(deck.actions)} "
-            f"trees (expected at least {_FEWEST_DECODES} and {_FEWEST_ROUNDS_PER_SIZE}): raise budget_seconds, or "
-            "calibrate over fewer trees"
+            f"trees (expected at least {_FEWEST_DECODES} and {_FEWEST_ROUNDS_PER_SIZE}): measure for longer "
+            "(train --calibration-seconds, calibrate --seconds), over fewer trees, or when the machine is less busy"
         )
     return log.model(_measured_on(speculator, len(log.rows)))
 

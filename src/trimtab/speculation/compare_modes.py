@@ -115,7 +115,7 @@ class Workshop:
     @classmethod
     def of(cls, command: CompareModes, folder: Path) -> Workshop:
         """Calibrate and tabulate, unless the run has it already."""
-        recipe, shapes = training(command), shapes_of(command.menu, None)
+        recipe, shapes = training(command), shapes_of(command.menu)
         tasks = prompts_of(command.prompts, command.prompt_count)
         timed = sorted({*shapes, *level_stage.shapes(recipe)}) if command.levels else shapes
         costs = calibrated(recipe, folder, timed, tasks)

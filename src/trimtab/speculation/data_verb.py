@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from trimtab.speculation.from_data import FromData, learn_from_data
 from trimtab.speculation.logged_rounds import as_log
 from trimtab.speculation.offpolicy import Estimate, OffPolicy
 from trimtab.speculation.saved import load_tree_policy
+from trimtab.speculation.trained import recipe_of
 from trimtab.speculation.tree_policy import Widths
 
 if TYPE_CHECKING:
@@ -57,13 +58,29 @@ def _origin(made: Collected) -> tuple[Widths | None, dict[str, str]]:
     return (Widths(**widths[0]) if widths[0] else None), models
 
 
-def train_from_data(recipe: Train) -> None:
-    """``trimtab speculation train --from-data FILE...``; resumed by ``--resume RUN`` with the same files."""
+def _check(recipe: Train) -> None:
+    """Raises ValueError where the recipe asks for what only a replay has."""
+    from trimtab.speculation.recipe import Train
+
+    usual, own = Train(), {"from_data", "seed", "out", "track", "tracking", "resume"}
+    asked = [f.name for f in fields(recipe) if f.name not in own and getattr(recipe, f.name) != getattr(usual, f.name)]
+    if asked:
+        raise ValueError(
+            f"learning from collected data has no {', '.join(asked)}: its trees, features and models are those of the "
+            "files, its learner is the doubly robust policy gradient; leave these out, or learn by replay (no --from-data)"
+        )
+
+
+def train_from_data(asked: Train) -> None:
+    """``trimtab speculation train --from-data FILE...``; gone on with by ``--resume RUN``."""
+    from trimtab.speculation.train_verb import begin
+
+    _check(asked)
+    recipe = recipe_of(asked.resume) if asked.resume and not asked.from_data else asked
     made = read(recipe.from_data)
     log = as_log(made)
     widths, models = _origin(made)
-    settings = replace(recipe, resume=None)
-    run = Run.begin(recipe.out, settings) if recipe.resume is None else Run.resume(recipe.resume, settings)
+    run = begin(asked)
     with run:
 
         def metrics(update: int, row: dict[str, float]) -> None:

@@ -13,9 +13,10 @@ from trimtab.records import write_json
 from trimtab.runs import Run
 from trimtab.speculation.actions import EAGLE_DEFAULT
 from trimtab.speculation.answering import LEGEND, show
+from trimtab.speculation.claim import outcome_of
 from trimtab.speculation.evaluation import as_json, evaluate
 from trimtab.speculation.report import write_report
-from trimtab.speculation.stages import load_pair, prepare, prompts_of
+from trimtab.speculation.stages import check, load_pair, prepare, prompts_of
 
 if TYPE_CHECKING:
     from trimtab.speculation.recipe import Demo
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 def demo(command: Demo) -> None:
     """``trimtab speculation demo``, and ``make demo``."""
     started = time.perf_counter()
-    console, recipe = Console(), replace(command.train, resume=None)
+    console, recipe = Console(), replace(command.train, resume=None, out=command.out or command.train.out)
+    check(recipe)
     tasks = prompts_of(command.prompts, command.prompt_count)
     speculator = load_pair(recipe.pair)
     console.print(f"\nAnswers of {recipe.pair.target}, drafted by {recipe.pair.head} with the tree {EAGLE_DEFAULT}.")
@@ -41,9 +43,10 @@ def demo(command: Demo) -> None:
             tasks,
             max_new_tokens=recipe.max_new_tokens,
             table_dtype=recipe.table_dtype,
-            float32_texts=12,
+            float32_texts=command.float32_texts,
         )
         write_json(run.path / "evaluation.json", as_json(made))
+        outcome_of(made, time.perf_counter() - started).write(run.path)
         page = write_report(run.path, made)
         made.table_of_rows().print()
         say(*made.notes())

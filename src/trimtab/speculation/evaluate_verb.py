@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from trimtab.console import say
 from trimtab.parallel import quietly, workers
 from trimtab.records import write_json
+from trimtab.runs import read_metrics
+from trimtab.speculation.claim import outcome_of
 from trimtab.speculation.evaluation import as_json, evaluate
 from trimtab.speculation.mtbench import model_prefix, write_answers
 from trimtab.speculation.report import write_report
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 def evaluate_run(command: Evaluate) -> None:
     """``trimtab speculation evaluate``."""
+    started = time.perf_counter()
     recipe = recipe_of(command.run_directory)
     prepared = prepared_of(command.run_directory)
     tasks = prompts_of(command.prompts, command.prompt_count)
@@ -41,6 +45,8 @@ def evaluate_run(command: Evaluate) -> None:
     say(*made.notes())
     result = as_json(made)
     write_json(command.run_directory / "evaluation.json", result)
+    learning = sum(row["elapsed_seconds"] for row in read_metrics(command.run_directory)[-1:])
+    outcome_of(made, learning + time.perf_counter() - started).write(command.run_directory)
     if command.json:
         write_json(command.json, result)
     if command.answers:

@@ -40,7 +40,11 @@ def check(recipe: Train) -> None:
         "reward": ("time", recipe.reward),
         "mode": ("standard", recipe.mode),
         "hold": (1, recipe.hold),
+        "hold_drift": (None, recipe.hold_drift),
+        "hold_surprise": (None, recipe.hold_surprise),
         "planned_rounds": (1, recipe.planned_rounds),
+        "entropy_coef": (None, recipe.entropy_coef),
+        "inference_temperature": (None, recipe.inference_temperature),
         "action_space": ("flat", recipe.action_space),
     }
     asked = [f"{name} {given}" for name, (only, given) in other.items() if given != only]
@@ -49,6 +53,8 @@ def check(recipe: Train) -> None:
             f"the learner {LEVELS!r} decides after every level, from statistics, for time; it has no "
             f"{', '.join(asked)}. Choose another learner, for example ppo"
         )
+    if not recipe.level_beams:
+        raise ValueError("level_beams is empty: expected at least one beam width to try, for example 3")
     for top_k in recipe.level_beams:
         LevelMenu(top_k, recipe.level_depth)
 

@@ -287,12 +287,12 @@ def _answer(
 
 def online(command: Online) -> None:
     """``trimtab speculation online``."""
-    from trimtab.speculation.recording import menu_of
-    from trimtab.speculation.stages import load_pair, prompts_of
+    from trimtab.speculation.recording import spread
+    from trimtab.speculation.stages import asked_shapes, load_pair, prompts_of
 
     speculator = load_pair(command.pair)
     fallback = TreeShape(*command.fallback)
-    actions = list(dict.fromkeys([fallback, *menu_of(command.menu, command.bins, command.menu_size)]))
+    actions = list(dict.fromkeys([fallback, *spread(asked_shapes(command), command.menu_size)]))
     settings = OnlineSettings(
         guard=GuardSettings(command.control_share), warmup_rounds=command.warmup_rounds, seed=command.seed
     )

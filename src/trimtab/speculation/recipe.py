@@ -14,8 +14,6 @@ import tyro
 from trimtab.speculation.training.verb import TrainHead
 from trimtab.trackers import TrackSettings
 
-Bins = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-
 
 @dataclass(frozen=True)
 class Pair:
@@ -74,8 +72,12 @@ class Calibrate:
     pair: Pair = Pair()
     menu: str = "default"
     """The trees: seed, resps, small or default."""
-    bins: Bins | None = None
-    """Trees of your own instead: bins of total_tokens, depth and top_k."""
+    total_tokens_bins: tuple[int, ...] = ()
+    """Sizes of trees instead of the menu's own; of all combinations those that exist are the menu."""
+    depth_bins: tuple[int, ...] = ()
+    """Depths instead of the menu's own."""
+    top_k_bins: tuple[int, ...] = ()
+    """Beam widths instead of the menu's own."""
     prompts: str = "train"
     """Prompts to decode: train, held_out, or a JSON Lines file in MT-bench's format."""
     seconds: float = 25.0
@@ -101,8 +103,6 @@ class Train:
     """Tokens per answer."""
     menu: str = "default"
     """The trees to choose among: seed, resps, small or default."""
-    bins: Bins | None = None
-    """Trees of your own instead: bins of total_tokens, depth and top_k."""
     total_tokens_bins: tuple[int, ...] = ()
     """Sizes of trees instead of the menu's own; of all combinations those that exist are the menu."""
     depth_bins: tuple[int, ...] = ()
@@ -112,8 +112,8 @@ class Train:
     menu_size: int = 48
     """The menu is pruned to at most so many trees, those that serve the oracle best."""
     learner: str = "levels"
-    """levels: decide after each level whether to draft another. Or choose a tree before each round: ppo, dqn, linucb,
-    ppo-multidiscrete, lin-ts, neural-linear, full-information, greedy, ucb1 or exp3."""
+    """levels: decide after each level whether to draft another. Or choose a tree before each round: ppo,
+    ppo-multidiscrete, dqn, linucb, lin-ts, neural-linear, full-information, greedy, ucb1 or exp3."""
     level_beams: tuple[int, ...] = (3, 4)
     """Of the learner levels: beam widths to try."""
     level_depth: int = 16
@@ -129,7 +129,7 @@ class Train:
     inference_temperature: float | None = None
     """Draw trees from the softmax of scores at this temperature; 0: the best one. None: the mode's own."""
     ppo_updates: int = 60
-    """Updates of PPO; they refine a start from full information."""
+    """Updates of PPO, and of ppo-multidiscrete; they refine a start from full information."""
     calibration_seconds: float = 30.0
     """How long to measure costs."""
     table_dtype: str = "float32"
@@ -161,16 +161,11 @@ class Train:
     tracking: Annotated[TrackSettings, tyro.conf.arg(name="")] = TrackSettings()
     resume: Path | None = None
     """A run to go on with, by its own recipe; it may be tracked elsewhere than before."""
-
     from_data: tuple[Path, ...] = ()
-    """Learn from these files of `trimtab speculation collect` alone, off-policy: no models, no table, no costs."""
+    """Learn from these files of `trimtab speculation collect` alone, off-policy: no models, no table, no costs. Only
+    --seed, --out, --track and its kin, and --resume go with it."""
 
     def run(self) -> None:
-        if self.from_data:
-            from trimtab.speculation.data_verb import train_from_data
-
-            train_from_data(self)
-            return
         from trimtab.speculation.train_verb import train
 
         train(self)
@@ -341,13 +336,17 @@ class CompareModes:
 class Demo:
     """The whole of it in minutes: answer, calibrate, train, evaluate, report."""
 
-    train: Train = field(default_factory=lambda: RECIPES["train"]["tiny"])
+    train: Train = field(default_factory=lambda: RECIPES["train"]["demo"])
     prompts: str = "held_out"
     """Prompts to evaluate on."""
-    prompt_count: int | None = 36
+    prompt_count: int | None = 16
     """Use the first so many prompts; None: all."""
-    answers: int = 3
+    float32_texts: int = 4
+    """Compare texts in float32 on the first so many prompts."""
+    answers: int = 2
     """Prompts to answer in colour first."""
+    out: Path | None = None
+    """Where the run is kept; None: as the recipe of the training says."""
 
     def run(self) -> None:
         from trimtab.speculation.demo import demo
@@ -372,8 +371,12 @@ class Collect:
     """Times that each prompt is decoded: the more, the better estimates become."""
     menu: str = "default"
     """The trees to draw from: seed, resps, small or default."""
-    bins: Bins | None = None
-    """Trees of your own instead: bins of total_tokens, depth and top_k."""
+    total_tokens_bins: tuple[int, ...] = ()
+    """Sizes of trees instead of the menu's own; of all combinations those that exist are the menu."""
+    depth_bins: tuple[int, ...] = ()
+    """Depths instead of the menu's own."""
+    top_k_bins: tuple[int, ...] = ()
+    """Beam widths instead of the menu's own."""
     menu_size: int = 12
     """Of the menu, so many trees, spread evenly from small to large."""
     policy: Path | None = None
@@ -426,8 +429,12 @@ class Online:
     """The static tree to begin with and to fall back to: total_tokens depth top_k, best as calibrated."""
     menu: str = "default"
     """The trees to choose among: seed, resps, small or default."""
-    bins: Bins | None = None
-    """Trees of your own instead: bins of total_tokens, depth and top_k."""
+    total_tokens_bins: tuple[int, ...] = ()
+    """Sizes of trees instead of the menu's own; of all combinations those that exist are the menu."""
+    depth_bins: tuple[int, ...] = ()
+    """Depths instead of the menu's own."""
+    top_k_bins: tuple[int, ...] = ()
+    """Beam widths instead of the menu's own."""
     menu_size: int = 12
     """Of the menu, so many trees, spread evenly from small to large."""
     control_share: float = 0.2
@@ -446,6 +453,7 @@ _SEED_MENU = Train(learner="ppo", menu="resps", menu_size=24, prompt_count=None,
 
 RECIPES: dict[str, dict[str, Train]] = {
     "train": {
+        "demo": Train(prompt_count=40, max_new_tokens=64, calibration_seconds=15.0, level_beams=(4,)),
         "tiny": Train(prompt_count=75, max_new_tokens=64, calibration_seconds=20.0),
         "default": Train(),
         "paper": replace(_SEED_MENU, calibration_seconds=120.0),

@@ -24,13 +24,13 @@ from trimtab.speculation.gathering import join_parts, part_path, question_of
 from trimtab.speculation.level_policy import LevelPolicy
 from trimtab.speculation.race import turns
 from trimtab.speculation.saved import SavedPolicy, load_tree_policy
-from trimtab.speculation.stages import load_pair, prompts_of, shapes_of
+from trimtab.speculation.stages import asked_shapes, load_pair, prompts_of
 from trimtab.speculation.states import Features
 from trimtab.speculation.tasks import PromptTask
 from trimtab.speculation.tree_policy import Widths
 
 if TYPE_CHECKING:
-    from trimtab.speculation.recipe import Bins, Collect, Generate, Pair
+    from trimtab.speculation.recipe import Collect, Generate, Pair
 
 
 @dataclass(frozen=True)
@@ -137,11 +137,11 @@ def record(
 # -- the command -------------------------------------------------------------------------------------------------------
 
 
-def menu_of(name: str, bins: Bins | None, size: int) -> list[TreeShape]:
-    """At most ``size`` trees of a menu, spread evenly over it from small to large."""
+def spread(shapes: Sequence[TreeShape], size: int) -> list[TreeShape]:
+    """At most ``size`` of the trees, spread evenly over them from small to large. Raises ValueError below 1."""
     if size < 1:
         raise ValueError(f"a menu of {size} trees: expected at least 1")
-    shapes = sorted(shapes_of(name, bins), key=lambda shape: (shape.total_tokens, shape.depth, shape.top_k))
+    shapes = sorted(shapes, key=lambda shape: (shape.total_tokens, shape.depth, shape.top_k))
     places = np.unique(np.linspace(0, len(shapes) - 1, min(size, len(shapes))).round().astype(int))
     return [shapes[place] for place in places.tolist()]
 
@@ -152,7 +152,7 @@ def logger_of(command: Collect, speculator: Speculator) -> tuple[list[TreeShape]
     Raises ValueError where the policy is not among the menu's, or holds its actions.
     """
     if command.policy is None:
-        actions = menu_of(command.menu, command.bins, command.menu_size)
+        actions = spread(asked_shapes(command), command.menu_size)
         return actions, uniform(len(actions)), PositionFeatures().bind(speculator)
     policy = load_tree_policy(command.policy, speculator)
     chances = explored(of_policy(policy, policy.actions), command.epsilon, len(policy.actions))

@@ -14,6 +14,7 @@ A rubric of your own is named by its entry point, ``module:attribute``, or by a 
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -189,8 +190,17 @@ def _imported(name: str) -> Any:
         ) from error
 
 
+def _of_rate(name: str, function: Callable[..., Any], rate: float) -> Any:
+    """What the function makes of the rate; errors of its own are its own."""
+    try:
+        inspect.signature(function).bind(rate)
+    except TypeError as error:
+        raise ValueError(f"the reward {name!r} cannot be made from the rate to beat alone ({error})") from error
+    return function(rate)
+
+
 def _as_reward(name: str, found: Any, rate: float) -> RoundReward:
-    made: Any = found(rate) if callable(found) and not isinstance(found, Rubric) else found
+    made: Any = _of_rate(name, found, rate) if callable(found) and not isinstance(found, Rubric) else found
     if isinstance(made, RoundReward):
         return made
     if isinstance(made, Rubric):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from trimtab.checkpoints import Bookkeeping, Checkpoint
 from trimtab.console import print_update, progress_bar, say
@@ -25,7 +25,7 @@ from trimtab.speculation.costs import CostModel
 from trimtab.speculation.engine.speculator import Speculator
 from trimtab.speculation.holding import HOLDS, lasting
 from trimtab.speculation.inference import Inference
-from trimtab.speculation.learners import PPO
+from trimtab.speculation.learners import LEARNERS, PPO
 from trimtab.speculation.learning import LearningSettings, learn, mode_of, split
 from trimtab.speculation.levels import LevelTable
 from trimtab.speculation.replay import ReplayTable
@@ -33,7 +33,7 @@ from trimtab.speculation.replay_builder import build
 from trimtab.speculation.reward import named_reward
 from trimtab.speculation.saved import SavedPolicy
 from trimtab.speculation.state_tables import StateSettings, fitted, narrow, tabulating
-from trimtab.speculation.states import StateSpec
+from trimtab.speculation.states import LEARNED, StateSpec
 from trimtab.speculation.tasks import PromptTask, first, own_prompts, read_prompts
 from trimtab.speculation.tree_policy import TreePolicy, Widths
 from trimtab.tracking import Histogram, Value
@@ -72,21 +72,33 @@ def load_pair(pair: Pair, dtype: str | None = None) -> Speculator:
 Bins = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-def shapes_of(name: str, bins: Bins | None, instead: Bins = ((), (), ())) -> list[TreeShape]:
-    """The trees of a named menu, or of custom bins; where ``instead`` names bins of a part, of those.
+class OfMenu(Protocol):
+    """A command that names a menu, and bins that replace some of its own."""
+
+    @property
+    def menu(self) -> str: ...
+    @property
+    def total_tokens_bins(self) -> tuple[int, ...]: ...
+    @property
+    def depth_bins(self) -> tuple[int, ...]: ...
+    @property
+    def top_k_bins(self) -> tuple[int, ...]: ...
+
+
+def shapes_of(name: str, instead: Bins = ((), (), ())) -> list[TreeShape]:
+    """The trees of a named menu; where ``instead`` names bins of total_tokens, depth or top_k, of those.
 
     Raises ValueError for an unknown menu, or bins of which no tree exists.
     """
     if not any(instead):
-        return named_menu(name) if bins is None else menu(*bins)
-    known = menu_bins(name) if bins is None else bins
-    total_tokens, depth, top_k = (own or theirs for own, theirs in zip(instead, known, strict=True))
+        return named_menu(name)
+    total_tokens, depth, top_k = (own or theirs for own, theirs in zip(instead, menu_bins(name), strict=True))
     return menu(total_tokens, depth, top_k)
 
 
-def _shapes(recipe: Train) -> list[TreeShape]:
-    """The trees that the recipe names."""
-    return shapes_of(recipe.menu, recipe.bins, (recipe.total_tokens_bins, recipe.depth_bins, recipe.top_k_bins))
+def asked_shapes(command: OfMenu) -> list[TreeShape]:
+    """The trees that a command asks for. Raises as ``shapes_of``."""
+    return shapes_of(command.menu, (command.total_tokens_bins, command.depth_bins, command.top_k_bins))
 
 
 def prompts_of(name: str, count: int | None) -> list[PromptTask]:
@@ -167,6 +179,8 @@ class _KeptByRun:
 
 def learning_of(recipe: Train) -> LearningSettings:
     """How the recipe has a policy learned. Raises ValueError for a learner, mode or action space unknown or impossible."""
+    if recipe.learner not in LEARNERS:
+        raise ValueError(f"no learner {recipe.learner!r}; known learners: {level_stage.LEVELS}, {', '.join(LEARNERS)}")
     learner, inference = mode_of(
         recipe.learner,
         recipe.mode,
@@ -227,24 +241,55 @@ def _lasting(recipe: Train, policy: TreePolicy, table: ReplayTable, costs: CostM
 
 def assist(recipe: Train, folder: Path, team: Workers) -> None:
     """What the processes beside the main one do of ``prepare``: their share of the tables."""
-    menu, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
+    menu, tasks = asked_shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
     team.wait()  # the main process measures
     tabulated(recipe, folder, menu, tasks, team)
     if recipe.learner == level_stage.LEVELS:
         level_stage.tabulated(recipe, folder, tasks, team)
 
 
-def prepare(recipe: Train, run: Run, team: Workers = ALONE) -> Prepared:
-    """All three stages, each taken up where the run's directory has it. Raises ValueError for a state, a
-    reward or a learner unknown, or a hold that cannot be, before any work is done."""
+def check(recipe: Train) -> None:
+    """Whether all that the recipe names exists and goes together, before any work is done. Raises ValueError, or
+    FileNotFoundError for a prompt file that is not there."""
     StateSpec.parse(recipe.state)
     named_reward(recipe.reward, 1.0)
+    mode_of("ppo", recipe.mode, action_space=recipe.action_space)  # the words, before what each learner makes of them
+    if recipe.max_new_tokens < 1 or not recipe.calibration_seconds > 0:
+        raise ValueError(
+            f"max_new_tokens {recipe.max_new_tokens} and calibration_seconds {recipe.calibration_seconds:g}: expected at "
+            "least 1 token, and more than 0 seconds"
+        )
     if recipe.learner == level_stage.LEVELS:
-        return _prepare_levels(recipe, run, team)
+        level_stage.check(recipe)
+    else:
+        _check_trees(recipe)
+    shapes = asked_shapes(recipe)
+    if LEARNED in StateSpec.parse(recipe.state).parts and not 1 <= recipe.compressed_width <= len(shapes):
+        raise ValueError(
+            f"compressed_width {recipe.compressed_width}: expected 1 to {len(shapes)}, the trees of the menu, whose "
+            f"outcomes {LEARNED} is compressed to foretell"
+        )
+    prompts_of(recipe.prompts, recipe.prompt_count)
+
+
+def _check_trees(recipe: Train) -> None:
+    """The same for what concerns the learners that choose a tree before each round."""
     learning_of(recipe)
+    if recipe.draft_temperature is not None:
+        raise ValueError(
+            f"draft_temperature {recipe.draft_temperature:g}: only the learner {level_stage.LEVELS!r} changes it, not "
+            f"{recipe.learner}"
+        )
     longest = HOLDS[-1] if recipe.hold is None else recipe.hold
     Inference(hold_rounds=longest, planned_rounds=recipe.planned_rounds, adaptive=_adaptive(recipe))
-    shapes, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
+
+
+def prepare(recipe: Train, run: Run, team: Workers = ALONE) -> Prepared:
+    """All three stages, each taken up where the run's directory has it. Raises ValueError as ``check``."""
+    check(recipe)
+    if recipe.learner == level_stage.LEVELS:
+        return _prepare_levels(recipe, run, team)
+    shapes, tasks = asked_shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
     costs = calibrated(recipe, run.path, shapes, tasks)
     team.wait()
     table = tabulated(recipe, run.path, shapes, tasks, team)
@@ -253,8 +298,7 @@ def prepare(recipe: Train, run: Run, team: Workers = ALONE) -> Prepared:
 
 def _prepare_levels(recipe: Train, run: Run, team: Workers) -> Prepared:
     """The same for the learner that decides after every level; the replay table serves the baselines."""
-    level_stage.check(recipe)
-    menu, tasks = _shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
+    menu, tasks = asked_shapes(recipe), prompts_of(recipe.prompts, recipe.prompt_count)
     costs = calibrated(recipe, run.path, sorted({*menu, *level_stage.shapes(recipe)}), tasks)
     team.wait()
     table = tabulated(recipe, run.path, menu, tasks, team)

@@ -10,7 +10,7 @@ from trimtab.console import Table, say
 from trimtab.parallel import quietly, workers
 from trimtab.runs import Run
 from trimtab.speculation import oracle
-from trimtab.speculation.stages import assist, prepare
+from trimtab.speculation.stages import assist, check, prepare
 from trimtab.speculation.trained import recipe_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,19 @@ def begin(recipe: Train) -> Run:
 
 
 def train(recipe: Train) -> None:
-    """``trimtab speculation train``; of several processes the main one has the run, the others help with its tables."""
+    """``trimtab speculation train``: by replay, or from collected data, as the recipe (or that of the run) says."""
+    if recipe.from_data or (recipe.resume is not None and recipe_of(recipe.resume).from_data):
+        from trimtab.speculation.data_verb import train_from_data
+
+        train_from_data(recipe)
+    else:
+        _train_by_replay(recipe)
+
+
+def _train_by_replay(recipe: Train) -> None:
+    """Of several processes the main one has the run, the others help with its tables."""
+    if recipe.resume is None:
+        check(recipe)
     team = workers()
     if not team.main:
         path: Path = team.from_main(recipe.out)

@@ -33,6 +33,9 @@ def recipe_of(run_directory: Path) -> Train:
     pair = {name: value for name, value in raw.pop("pair").items() if name != "class"}
     tracking = {name: value for name, value in raw.pop("tracking", {}).items() if name != "class"}
     paths: dict[str, Any] = {"out": Path(raw["out"]), "from_data": tuple(map(Path, raw.get("from_data", ())))}
+    bins = raw.pop("bins", None)  # of runs from before each part had its own
+    if bins:
+        raw |= dict(zip(("total_tokens_bins", "depth_bins", "top_k_bins"), bins, strict=True))
     settings = {name: _tuples(value) for name, value in raw.items()} | paths
     return Train(**settings, tracking=TrackSettings(**tracking), pair=Pair(**pair))
 

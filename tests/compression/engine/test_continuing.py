@@ -10,8 +10,10 @@ from torch import Tensor
 
 from compression import tiny_models as tiny
 from trimtab.compression.engine.cache import KeptLayer, cache_bytes, fork, gather
+from trimtab.compression.engine.choose import choose, pooled
 from trimtab.compression.engine.compressor import compress
 from trimtab.compression.engine.layers import Pyramid, Shares
+from trimtab.compression.engine.method import Method, Pool
 from trimtab.compression.engine.weights import Curve
 
 LAYOUTS = [None, Pyramid(4.0), Shares((1.0, 3.0, 2.0))]
@@ -70,6 +72,36 @@ def test_an_even_budget_goes_on_outside_of_the_context(implementation: str) -> N
             cache = model(ids).past_key_values
         after = model(more, past_key_values=cache).logits
     assert torch.allclose(after, _reference(model, ids, made.positions, more), atol=2e-5)
+
+
+def test_layers_of_different_budgets_go_on_within_the_context() -> None:
+    model, ids, more = tiny.model(), tiny.tokens(70), tiny.tokens(6, seed=3)
+    with torch.no_grad():
+        with compress(model, Curve(0.1, 8), budget_tokens=24, layers=Pyramid(4.0), positions=True) as made:
+            cache = model(ids).past_key_values
+        left = fork(cache)
+        with pytest.raises(ValueError, match="go on within `with compress"):
+            model(more, past_key_values=cache)
+        with compress(model, Curve(0.1, 8), budget_tokens=24):  # any: it fits the masks
+            after = model(more, past_key_values=left).logits
+    assert torch.allclose(after, _reference(model, ids, made.positions, more), atol=2e-5)
+
+
+@pytest.mark.parametrize("kernel", [3, 7])
+def test_equals_under_a_pool_are_all_as_good(kernel: int) -> None:
+    """Padding moves which of equal neighbours stay, never how good what stays is."""
+    method = Method(Curve(math.inf, 8), sinks=2, recent=4, pool=Pool(kernel))
+    scores = torch.rand(1, 2, 60, generator=torch.Generator().manual_seed(kernel))
+    padded = torch.nn.functional.pad(scores, (20, 0))
+    valid = torch.arange(80)[None] >= 20
+    alone = choose(scores, method, 16, recent=4)
+    beside = choose(padded, method, 16, recent=4, valid_BN=valid) - 20
+    smooth = pooled(scores[..., :56], Pool(kernel))
+    for kept in (alone, beside):
+        assert (kept[..., :2] == torch.tensor([0, 1])).all()
+        assert (kept[..., -4:] == torch.arange(56, 60)).all()
+    values = [smooth.gather(2, kept[..., 2:-4]).sort(-1).values for kept in (alone, beside)]
+    assert torch.equal(values[0], values[1])
 
 
 @pytest.mark.parametrize("architecture", tiny.ARCHITECTURES)

@@ -7,10 +7,18 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel, StaticCache
 
 from compression import tiny_models as tiny
+from trimtab.compression.actions import parse
 from trimtab.compression.engine.compressor import compress
 from trimtab.compression.engine.method import Method, Pool
 from trimtab.compression.engine.prefill import prefill
 from trimtab.compression.engine.weights import Curve
+
+H2O = Curve(0.0, 1)
+
+
+def _open_with(model, method) -> None:
+    with compress(model, method, budget_tokens=30):
+        pass
 
 
 def _open(model, **settings) -> None:
@@ -34,6 +42,17 @@ def test_the_budget_is_given_once() -> None:
         _open(tiny.model(), budget_tokens=30, kept_fraction=0.5)
     with pytest.raises(ValueError, match="at most 1"):
         _open(tiny.model(), kept_fraction=1.5)
+
+
+def test_what_is_no_model_no_method_or_no_number_is_named() -> None:
+    model = tiny.model()
+    with pytest.raises(ValueError, match="the model is str: expected a causal language model"):
+        _open("llama", budget_tokens=30)
+    for method in ("snapkv", parse("snapkv")):
+        with pytest.raises(ValueError, match=r"expected a Curve.*parse\('snapkv'\)\.method"):
+            _open_with(model, method)
+    with pytest.raises(ValueError, match=r"budget_tokens is 64\.5: expected a whole number"):
+        _open(model, budget_tokens=64.5)
 
 
 def test_a_fraction_below_what_is_protected_is_refused_at_the_prompt() -> None:

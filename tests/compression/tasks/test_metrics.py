@@ -88,6 +88,12 @@ def test_chinese_metrics_ignore_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert grade("rouge_zh", "我爱北京", ["我爱上海"]) == pytest.approx(0.5, abs=1e-6)
 
 
+def test_chinese_words_are_those_of_jieba() -> None:
+    pytest.importorskip("jieba", reason="jieba is not installed: pip install 'trimtab[zh]'")
+    assert grade("qa_f1_zh", "我来到北京", ["我来到上海"]) == pytest.approx(2 / 3)  # three words, two of them shared
+    assert grade("rouge_zh", "我来到北京", ["我来到上海"]) == pytest.approx(2 / 3, abs=1e-6)
+
+
 @given(st.text(max_size=30), st.text(min_size=1, max_size=30))
 def test_grades_lie_between_0_and_1(answer: str, reference: str) -> None:
     for name in set(METRICS) - {"qa_f1_zh", "rouge_zh", "retrieval", "retrieval_zh"}:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +21,7 @@ CODES = {
     "def f(x):\n while True: pass": {Status.TIMEOUT},
     "def f(x): bytearray(10**10)": {Status.MEMORY},
     "import os\nos.fork()\ndef f(x): return 2 * x": {Status.FORBIDDEN},
-    "open('/tmp/trimtab-hack', 'w').write('x')\ndef f(x): return 2 * x": {Status.FORBIDDEN},
+    "with open('HACKED', 'w') as file: file.write('x')\ndef f(x): return 2 * x": {Status.FORBIDDEN},
     "import os\nos.kill(os.getppid(), 9)\ndef f(x): return 2 * x": {Status.FORBIDDEN},
 }
 
@@ -29,10 +31,16 @@ CODES = {
     ["seccomp", "rlimits", pytest.param("bubblewrap", marks=BWRAP), pytest.param("bubblewrap+seccomp", marks=BWRAP)],
 )
 def test_a_level_grades(level: levels.Isolation) -> None:
+    hacked = Path(f"/tmp/trimtab-hack-{level}-{os.getpid()}")  # any user may make a file there
     with Sandboxed("python", LIMITS, workers=1, isolation=level) as executor:
         assert executor.isolation == level
-        verdicts = executor.run([Program(code, "f", "python") for code in CODES], [TESTS] * len(CODES))
+        codes = [code.replace("HACKED", str(hacked)) for code in CODES]
+        verdicts = executor.run([Program(code, "f", "python") for code in codes], [TESTS] * len(CODES))
         assert executor.pool.replaced == 0
+    if hacked.exists():  # limits alone let a file be made, but nothing be written to it
+        assert level == "rlimits"
+        assert hacked.stat().st_size == 0
+        hacked.unlink()
     wrong = [(c, v) for (c, good), v in zip(CODES.items(), verdicts, strict=True) if v.status not in good]
     assert wrong == []
     assert {verdict.isolation for verdict in verdicts} == {level}
@@ -54,13 +62,13 @@ def f(x):
 
 def test_a_level_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    with Sandboxed("python", LIMITS, workers=1, isolation="bubblewrap") as executor:
-        with pytest.raises(levels.Unavailable, match="install the package bubblewrap.*isolation='rlimits'"):
-            executor.run([Program("", "f", "python")], [TESTS])
+    lacking = pytest.raises(levels.Unavailable, match=r"install the package bubblewrap.*isolation='rlimits'")
+    with Sandboxed("python", LIMITS, workers=1, isolation="bubblewrap") as executor, lacking:
+        executor.run([Program("", "f", "python")], [TESTS])
     with pytest.raises(ValueError, match="'strong' is not known: expected one of auto, seccomp"):
         Sandboxed("python", isolation="strong")  # pyright: ignore[reportArgumentType]
 
 
 def test_auto_never_goes_below_bubblewrap() -> None:
     assert "rlimits" not in levels.candidates("auto")
-    assert list(levels.candidates("auto"))[0] == "seccomp"
+    assert next(iter(levels.candidates("auto"))) == "seccomp"

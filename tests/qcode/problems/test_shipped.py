@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 
 from trimtab.qcode.engine.protocol import CallTest
-from trimtab.qcode.problems import build, embedded, families, onelines, verify
+from trimtab.qcode.engine.sandboxed import Sandboxed
+from trimtab.qcode.problems import build, families, onelines, verify
 from trimtab.qcode.problems import format as layout
 from trimtab.qcode.problems.format import Problem
 
@@ -15,6 +17,12 @@ from trimtab.qcode.problems.format import Problem
 @pytest.fixture(scope="module")
 def shipped() -> list[Problem]:
     return build.shipped()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Sandboxed]:
+    with Sandboxed("q-embedded", workers=1) as executor:
+        yield executor
 
 
 def test_the_file_is_built_from_its_sources_to_the_byte() -> None:
@@ -50,16 +58,15 @@ def test_a_composition_of_families_lies_in_one_split(shipped: list[Problem]) -> 
     assert sizes["validation"] > 0.08 * len(shipped)
 
 
-def test_every_reference_agrees_with_its_gold(shipped: list[Problem]) -> None:
-    verdicts = embedded.executor("q").run([p.program(p.references[0]) for p in shipped], [p.tests for p in shipped])
+def test_every_reference_agrees_with_its_gold(shipped: list[Problem], engine: Sandboxed) -> None:
+    verdicts = engine.run([p.program(p.references[0]) for p in shipped], [p.tests for p in shipped])
     failed = {
         problem.id: verdict.detail for problem, verdict in zip(shipped, verdicts, strict=True) if not verdict.passed
     }
     assert not failed
 
 
-def test_references_run_on_fresh_arguments(shipped: list[Problem]) -> None:
-    engine = embedded.executor("q")
+def test_references_run_on_fresh_arguments(shipped: list[Problem], engine: Sandboxed) -> None:
     for problem in shipped:
         tests = [CallTest(arguments, "0") for arguments in problem.fresh_arguments(7, 3)]
         (verdict,) = engine.run([problem.program(problem.references[0])], [tests])
@@ -67,8 +74,8 @@ def test_references_run_on_fresh_arguments(shipped: list[Problem]) -> None:
 
 
 @pytest.mark.slow
-def test_hidden_tests_kill_mutants(shipped: list[Problem]) -> None:
-    checks = verify.verify(shipped[::6], embedded.executor("q"), verify.Settings(mutants=8))
+def test_hidden_tests_kill_mutants(shipped: list[Problem], engine: Sandboxed) -> None:
+    checks = verify.verify(shipped[::6], engine, verify.Settings(mutants=8))
     assert all(check.sound for check in checks), [check.id for check in checks if not check.sound]
     assert verify.row("all", checks)["kill_rate"] > 0.9
 
@@ -97,8 +104,7 @@ def test_rewards_and_evaluation_never_share_an_input() -> None:
         }
 
 
-def test_one_liners_references_pass_both_uses() -> None:
-    engine = embedded.executor("q")
+def test_one_liners_references_pass_both_uses(engine: Sandboxed) -> None:
     for use in ("reward", "evaluation"):
         problems = onelines.generate(0, use)[::3]
         verdicts = engine.run([p.program(p.references[0]) for p in problems], [p.tests for p in problems])

@@ -82,7 +82,7 @@ def test_string_is_atomic() -> None:
 
 def test_json() -> None:
     table = Table(["a", "b"], [longs([1, 2]), syms(["x", "y"])])
-    assert line(to_json(table)) == r'"[{\"a\":1,\"b\":\"x\"},{\"a\":2,\"b\":\"y\"}]"'
+    assert line(to_json(table)) == r'"[{\"a\":1,\"b\":\"x\"},\n {\"a\":2,\"b\":\"y\"}]"'
     assert line(from_json(chars('{"a":[1,2.5,null],"b":"x"}'))) == '`a`b!(1 2.5 0n;,"x")'
     assert line(from_json(chars('[{"a":1},{"a":2}]'))) == "+(,`a)!,1 2f"
     with pytest.raises(QError):

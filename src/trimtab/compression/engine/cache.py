@@ -23,7 +23,8 @@ class KeptLayer(DynamicLayer):
 
     ``behind``: how many rows fewer this layer holds than the fullest one, for which masks are made. ``budget`` and
     ``recent``: to how many rows it goes back while decoding, and how many of the last always stay. ``asked``: queries
-    [B, H, Q, D] that came since its last compression, where they are collected.
+    [B, H, Q, D] that came since its last compression, where they are collected. ``fitted``: whether this step's mask
+    was cut to the layer's rows (within ``compress``).
     """
 
     def __init__(self, keys: Tensor, values: Tensor, seen: int) -> None:
@@ -33,6 +34,7 @@ class KeptLayer(DynamicLayer):
         self.is_initialized = True
         self.seen = seen
         self.behind = 0
+        self.fitted = False
         self.appended = 0
         self.budget = self.recent = 0
         self.asked: Tensor | None = None
@@ -43,6 +45,12 @@ class KeptLayer(DynamicLayer):
         return 0 if self.keys is None else int(self.keys.shape[-2])
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        if self.behind and key_states.shape[-2] > 1 and not self.fitted:
+            raise ValueError(
+                "the layers of this cache keep different numbers of tokens, for which transformers makes no mask: go on "
+                "within `with compress(...)`, which fits it, or split the budget evenly (Uniform)"
+            )
+        self.fitted = False
         self.seen += key_states.shape[-2]
         self.appended += key_states.shape[-2]
         return super().update(key_states, value_states, *args, **kwargs)

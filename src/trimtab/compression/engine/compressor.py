@@ -96,7 +96,11 @@ class Budget:
 
     def __post_init__(self) -> None:
         if (self.tokens is None) == (self.fraction is None):
-            raise ValueError("give budget_tokens or kept_fraction, one of them")
+            raise ValueError(
+                f"budget_tokens is {self.tokens}, kept_fraction {self.fraction}: expected one of them, and only one"
+            )
+        if self.tokens is not None and (isinstance(self.tokens, bool) or not isinstance(self.tokens, int)):
+            raise ValueError(f"budget_tokens is {self.tokens!r}: expected a whole number of tokens")
         if self.fraction is not None and not 0 < self.fraction <= 1:
             raise ValueError(f"kept_fraction is {self.fraction}: expected more than 0, at most 1")
 
@@ -158,6 +162,8 @@ class Compression:
         layer = _layer(cache, index)
         self._before[index] = int(layer.get_seq_length()) if layer is not None else 0
         mask = kwargs.get("attention_mask")
+        if isinstance(layer, KeptLayer):
+            layer.fitted = True
         if isinstance(layer, KeptLayer) and layer.behind and isinstance(mask, Tensor):
             return args, {**kwargs, "attention_mask": mask[..., layer.behind :]}
         return None
@@ -315,6 +321,11 @@ def _method(
     layers: Allocation | None,
 ) -> Method:
     given = {"sinks": sinks, "recent": recent, "pool": pool, "layers": layers}
+    if not isinstance(method, Weights | Method):
+        raise ValueError(
+            f"the method is {method!r}: expected a Curve, Geometric, Newest or Method; an action's is its .method, as in "
+            "parse('snapkv').method"
+        )
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     return replace(method, **settings) if isinstance(method, Method) else Method(method, **settings)
 

@@ -17,6 +17,10 @@ KNOWN = ("llama", "mistral", "qwen2", "qwen3", "opt")
 
 def attention_modules(model: PreTrainedModel) -> list[nn.Module]:
     """The attention of each decoder layer. Raises ValueError for an architecture that we do not know."""
+    if not hasattr(getattr(model, "config", None), "get_text_config"):
+        raise ValueError(
+            f"the model is {type(model).__name__}: expected a causal language model of transformers, loaded"
+        )
     config = model.config.get_text_config()
     if config.model_type not in KNOWN:
         raise ValueError(f"no compressor for model type {config.model_type!r}: expected one of {', '.join(KNOWN)}")

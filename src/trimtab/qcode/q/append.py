@@ -38,7 +38,16 @@ def _list(x: Vec, y: Q) -> Q:
         return join(x, PRIMS["value"].fns[1](y))
     if t != x.t or (type(y) is not Vec and type(y) not in ATOMS):
         raise QError("type")
-    return join(x, y)
+    got = join(x, y)
+    return _with_attribute_of(x, got) if x.attr in ("s", "u", "g") else got
+
+
+def _with_attribute_of(x: Vec, got: Q) -> Q:
+    """A list that has grown keeps the attribute that still holds of it."""
+    try:
+        return PRIMS["#"].fns[2](x.attr, got)
+    except QError:
+        return got
 
 
 def _next_row(x: Vec, y: Q) -> bool:

@@ -2,7 +2,9 @@
 
 Each page gets a fresh interpreter, and its statements run in the file's order, those too that show nothing: they define
 what later ones use. A testable statement passes where the console text agrees: exactly (blanks at the ends of lines
-aside), in its beginning where the page cuts it, or by its error class. Known-bad rows (wrong on the page, or dependent on
+aside), in its beginning where the page cuts it, or by its error class. The console is the author's, not the page's: each
+block of a page begins on one of 25 rows and 80 columns, and a text that fits no such console is one of a larger console,
+as large as the text needs. Known-bad rows (wrong on the page, or dependent on
 what it does not show) stay in the denominator; a second figure leaves them out.
 """
 
@@ -20,6 +22,8 @@ from trimtab.qcode.q.session import Session
 
 LIMITS = Limits(memory_bytes=1 << 31, seconds=20.0)
 KNOWN_BAD = Path(__file__).with_name("known_bad.json")
+CONSOLE = 25, 80
+"""Rows and columns of a console that is not set otherwise."""
 Row = dict[str, Any]
 
 
@@ -67,13 +71,37 @@ def replay(rows: Sequence[Row]) -> list[Outcome]:
     """Run the statements of one page in a fresh interpreter; an outcome for each testable one."""
     session = Session(limits=LIMITS)
     outcomes: list[Outcome] = []
+    block: str | None = None
     for row in rows:
         if row.get("kind") == "comment":
             continue
-        got, failure = _run(session, row["input"])
+        if row.get("session") != block:
+            block = row.get("session")
+            session.state.rows, session.state.cols = CONSOLE
+        got, failure = _run_on(session, row)
         if row["testable"]:
             outcomes.append(_judge(row, got, failure))
     return outcomes
+
+
+def _run_on(session: Session, row: Row) -> tuple[str, str]:
+    """Run a statement on a console that holds the text of the page where that is larger than the console."""
+    state = session.state
+    before = state.rows, state.cols
+    if row["testable"] and row["compare"] == "exact":
+        state.rows, state.cols = larger(before, row["expected"])
+    during = state.rows, state.cols
+    got = _run(session, row["input"])
+    if (state.rows, state.cols) == during:
+        state.rows, state.cols = before
+    return got
+
+
+def larger(console: tuple[int, int], shown: str) -> tuple[int, int]:
+    """The console that a text of a page was printed on: larger than the given one where the text does not fit."""
+    lines = shown.split("\n")
+    rows, cols = console
+    return max(rows, len(lines) + 3), max(cols, max(map(len, lines)) + 1)
 
 
 def _run(session: Session, text: str) -> tuple[str, str]:

@@ -21,6 +21,14 @@ class Unsupported(Exception):
     """The program asks for a feature of q that this interpreter lacks or refuses; names it. No verdict on it."""
 
 
+class Exit(Unsupported):
+    """The program asks to leave: ``exit``, or the command of two backslashes. A console obeys, and a script ends."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("exit")
+        self.status = status
+
+
 class Defect(Unsupported):
     """The interpreter failed, not the program: its cause is the Python exception. No verdict on the program either."""
 

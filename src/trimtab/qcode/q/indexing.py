@@ -230,6 +230,8 @@ def index(x: Q, path: list[Q]) -> Q:  # noqa: C901 one case after another
         return _apply(inner, rest)
     if all(r is ELIDED or r is NULL for r in rest):
         return inner
+    if type(x) is Vec and x.t:
+        raise QError("rank")
     return _apply(inner, rest)
 
 

@@ -45,6 +45,28 @@ def to_json(x: Q) -> Q:
     return chars(_write(x))
 
 
+@function(".j.jd", 1)
+def to_json_with(x: Q) -> Q:
+    """``(value;options)``: a value as JSON, infinities as null where the option ``null0w`` is set."""
+    if type(x) is not Vec or len(x) != 2:
+        raise QError("type")
+    value, options = items(x)
+    if type(options) is not Dict:
+        raise QError("type")
+    return chars(_write(_without_infinities(value) if "null0w" in items(options.k) else value))
+
+
+def _without_infinities(x: Q) -> Q:
+    if type(x) is Vec:
+        return collect([_without_infinities(v) for v in items(x)])
+    if type(x) is Dict:
+        return Dict(x.k, _without_infinities(x.v))
+    if type(x) is Table:
+        return Vec(0, [_without_infinities(v) for v in items(x)])
+    endless = type(x) in ATOMS and formats.bare(-qtype(x), raw(x)).lstrip("-") in ("0w", "0W")
+    return NULL if endless else x
+
+
 def _quoted(text: str) -> str:
     return '"' + "".join([_ESCAPES.get(c, c if c >= " " else f"\\u{ord(c):04x}") for c in text]) + '"'
 
@@ -56,7 +78,9 @@ def _write(x: Q) -> str:
         return _atom(x)
     if is_string(x):
         return _quoted(text_of(x))
-    if type(x) is Table or type(x) is Vec:
+    if type(x) is Table:
+        return "[" + ",\n ".join([_write(v) for v in items(x)]) + "]"
+    if type(x) is Vec:
         return "[" + ",".join([_write(v) for v in items(x)]) + "]"
     if type(x) is Dict:
         if keyed(x):

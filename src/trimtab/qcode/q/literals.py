@@ -67,8 +67,8 @@ _SPECIAL = re.compile(r"-?0[NWnw]")
 DATE_TEXT = re.compile(r"(\d{4})\.(\d\d)\.(\d\d)")
 _MONTH = re.compile(r"(\d{4})\.(\d\d)m?")
 _CLOCK = re.compile(r"(\d+):(\d\d)(?::(\d\d)(?:\.(\d*))?)?")
-_SPAN = re.compile(r"(\d+)D(?:(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?)?")
-_MOMENT = re.compile(r"(\d{4}\.\d\d\.\d\d)([DT])(?:(\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?)?")
+_SPAN = re.compile(r"(\d+)D(?:(\d\d?)(?::(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?)?")
+_MOMENT = re.compile(r"(\d{4}\.\d\d\.\d\d)([DT])(?:(\d\d?)(?::(\d\d)(?::(\d\d)(?:\.(\d*))?)?)?)?")
 
 
 def string(token: str) -> Q:

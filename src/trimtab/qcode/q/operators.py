@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from trimtab.qcode.q import amend, apply, display, finding, formats, variables
-from trimtab.qcode.q.casts import cast_raw
 from trimtab.qcode.q.compiler import evaluate
-from trimtab.qcode.q.errors import LimitError, QError, Unsupported
+from trimtab.qcode.q.errors import Exit, LimitError, QError, Unsupported
 from trimtab.qcode.q.functions import Composition, Derived, Iterator, Lambda, Prim, Projection
 from trimtab.qcode.q.joins import is_keyed, unkeyed
 from trimtab.qcode.q.listops import WHOLE, rekey, sized, whole
@@ -21,7 +20,6 @@ from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
     ATOMS,
     BOOL,
-    BYTE,
     CHAR,
     DTYPES,
     EMPTY,
@@ -48,7 +46,6 @@ from trimtab.qcode.q.values import (
     raw,
     syms,
     text_of,
-    vec,
 )
 
 
@@ -91,51 +88,19 @@ def _key_by(n: int, y: Q) -> Q:
 
 
 def _internal(n: int, y: Q) -> Q:
-    handler = _INTERNAL.get(n)
+    from trimtab.qcode.q.internals import INTERNAL
+
+    handler = INTERNAL.get(n)
     if handler is None:
         raise Unsupported(f"internal function {n}!")
     return handler(y)
 
 
 @function("0N!", 1)
-def _printed(x: Q) -> Q:
+def printed(x: Q) -> Q:
+    """Print the one-line form; the value itself."""
     current().write(formats.one_line(x) + "\n")
     return x
-
-
-def _fixed(y: Q) -> Q:
-    if type(y) is not Vec or len(y) != 2:
-        raise QError("rank")
-    places, x = items(y)
-    if type(x) in ATOMS:
-        return chars(f"{cast_raw(FLOAT, x):.{min(max(whole(places), 0), 30)}f}")
-    return collect([_fixed(Vec(0, [places, v])) for v in items(as_list(x))])
-
-
-def _serial() -> Any:
-    from trimtab.qcode.q import serial
-
-    return serial
-
-
-_INTERNAL: dict[int, Any] = {
-    -(2**63): _printed,
-    -1: lambda y: PRIMS["hsym"].fns[1](y),
-    -2: lambda y: PRIMS["attr"].fns[1](y),
-    -3: lambda y: chars(formats.one_line(y)),
-    -5: lambda y: parse(y),
-    -6: lambda y: eval_(y),
-    -8: lambda y: _serial().bytes_of(y),
-    -9: lambda y: _serial().value_of(y),
-    -18: lambda y: _serial().compressed_bytes(y),
-    -15: lambda y: PRIMS["md5"].fns[1](y),
-    -16: lambda y: Atom(INT, 1),
-    -27: _fixed,
-    -29: lambda y: PRIMS[".j.k"].fns[1](y),
-    -31: lambda y: PRIMS[".j.j"].fns[1](y),
-    -33: lambda y: PRIMS[".Q.sha1"].fns[1](y),
-    -36: lambda y: False,
-}
 
 
 @dyad("?", infix=False)
@@ -191,9 +156,7 @@ def draw(n: int, y: Q) -> Q:  # noqa: C901 one case after another
     if t == BOOL:
         return Vec(BOOL, random.integers(0, 2, abs(n)).astype(bool))
     if t == CHAR:
-        return Vec(
-            CHAR, (random.integers(32, 127, abs(n)) if v == 32 else random.integers(97, 123, abs(n))).astype(np.uint8)
-        )
+        return Vec(CHAR, random.integers(97, 123, abs(n)).astype(np.uint8))
     if t not in DTYPES or t in (ENUM,):
         raise QError("type")
     top = int(v)
@@ -340,9 +303,9 @@ monad("get")(value)
 
 def _structure(x: Q) -> Q:
     if isinstance(x, Lambda):
-        names = syms(x.params)
-        local = syms(x.names)
-        return Vec(0, [vec(BYTE, []), names, local, syms([x.space.lstrip(".")]), chars(x.source)])
+        from trimtab.qcode.q.lambdas import structure
+
+        return structure(x)
     if isinstance(x, Projection):
         return Vec(0, [x.f, *x.args])
     if isinstance(x, Composition):
@@ -409,12 +372,8 @@ def _key_of_name(x: str) -> Q:
     if x.startswith(":"):
         raise Unsupported("files (key of a handle)")
     if x == "":
-        return syms(
-            sorted(
-                {n.split(".")[1] for n in state.names if n.startswith(".") and n.count(".") > 1}
-                | {"q", "Q", "h", "j", "o"}
-            )
-        )
+        made = [n.split(".")[1] for n in state.names if n.startswith(".") and n.count(".") > 1]
+        return syms(list(dict.fromkeys(["q", "Q", "h", "j", "o", *made])))
     if x == ".q":
         return variables.SPECIAL[x](state).k
     full = variables.full_name(x, state.space)
@@ -497,11 +456,18 @@ for _name, _feature in {
     "rload": "files (rload)",
     "rsave": "files (rsave)",
     "getenv": "the environment (getenv)",
-    "exit": "exit",
-    "gtime": "time zones (gtime)",
-    "ltime": "time zones (ltime)",
 }.items():
     _refused(_name, _feature)
+
+
+@monad("exit")
+def leave(x: Q) -> Q:
+    """Leave the process with a status."""
+    if type(x) not in ATOMS or -qtype(x) not in WHOLE:
+        raise QError("type")
+    raise Exit(whole(x) & 255)
+
+
 for _name in ("setenv", "dsave"):
     _refused(_name, f"{_name}", 2, True)
 for _name in ("2:",):

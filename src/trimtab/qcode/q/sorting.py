@@ -110,7 +110,7 @@ def _sorted(x: Q, order: Any, attr: str) -> Q:
         return got
     got = pick(x, order)
     if type(got) is Vec:
-        return Vec(got.t, got.a, attr, got.dom)
+        return Vec(got.t, got.a, attr if got.t else "", got.dom)
     if type(got) is Table and attr and got.cols and got.cols[0].t:
         c = got.cols[0]
         got.cols = [Vec(c.t, c.a, attr if len(got.cols) == 1 else "p" if len(c) else "", c.dom), *got.cols[1:]]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from trimtab.qcode.q.errors import QError, Unsupported
+from trimtab.qcode.q.errors import Exit, QError, Unsupported
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import monad
 from trimtab.qcode.q.state import State, current
@@ -21,7 +21,9 @@ from trimtab.qcode.q.values import (
     TIMESPAN,
     TIMESTAMP,
     Atom,
+    Dict,
     Q,
+    Vec,
     is_func,
     longs,
     syms,
@@ -134,6 +136,29 @@ def _names(keep: Callable[[Any], bool]) -> Callable[[str], Q]:
     return handle
 
 
+def _load(rest: str) -> Q:
+    """An example script; files are out of reach."""
+    from trimtab.qcode.q.examples import SCRIPTS
+    from trimtab.qcode.q.operators import run_text
+
+    if rest not in SCRIPTS:
+        raise Unsupported(f"loading of files (\\l {rest})")
+    run_text(SCRIPTS[rest].strip())
+    return NULL
+
+
+def _leave(rest: str) -> Q:
+    raise Exit(0)
+
+
+def _expunge(rest: str) -> Q:
+    """Forget a handler of ``.z``."""
+    if not rest.startswith(".z."):
+        raise QError("type")
+    current().names.pop(rest, None)
+    return NULL
+
+
 def _is_table(x: Any) -> bool:
     from trimtab.qcode.q.namespaces import is_table
 
@@ -167,6 +192,9 @@ _COMMANDS: dict[str, Callable[[str], Q]] = {
     "f": _names(is_func),
     "b": _names(lambda x: type(x) is View),
     "B": _names(lambda x: type(x) is View and x.pending()),
+    "\\": _leave,
+    "l": _load,
+    "x": _expunge,
     "t": lambda rest: _timed("t", rest),
     "ts": lambda rest: _timed("ts", rest),
     "o": lambda rest: NULL if rest else NJ,
@@ -203,6 +231,16 @@ def _undefined(name: str) -> Callable[[State], Q]:
     return look
 
 
+def _dependencies(state: State) -> Q:
+    """Which views look at each variable."""
+    found: dict[str, list[str]] = {}
+    for name, value in state.names.items():
+        if type(value) is View:
+            for other in value.depends():
+                found.setdefault(other, []).append(name)
+    return Dict(syms(list(found)), Vec(0, [syms(v) for v in found.values()]))
+
+
 def _enter() -> None:
     for letter, look in _clocks(False).items():
         SPECIAL[".z." + letter] = look
@@ -223,9 +261,12 @@ def _enter() -> None:
         "w": _int(0),
         "q": False,
         "l": EMPTY,
+        "H": vec(INT, []),
+        "W": Dict(vec(INT, []), EMPTY),
     }
     for letter, value in constants.items():
         SPECIAL[".z." + letter] = lambda _, value=value: value
+    SPECIAL[".z.b"] = _dependencies
     for name in [
         "pi",
         "ph",

@@ -10,7 +10,7 @@ from trimtab.qcode.q.finding import codes, first_positions
 from trimtab.qcode.q.joins import is_keyed, rekeyed, unkeyed
 from trimtab.qcode.q.listops import join, rekey
 from trimtab.qcode.q.lists import as_list, collect, items, pick, pick_raw
-from trimtab.qcode.q.registry import PRIMS, dyad, monad
+from trimtab.qcode.q.registry import PRIMS, dyad, function, monad
 from trimtab.qcode.q.state import current
 from trimtab.qcode.q.values import (
     CHAR,
@@ -312,3 +312,31 @@ def view(x: Q) -> Q:
     if type(found) is not variables.View:
         raise QError("type" if type(x) is not str else x)
     return chars(found.source)
+
+
+@function("views", 0)
+def view_names() -> Q:
+    """The names of the views of the default namespace."""
+    return views_of(".")
+
+
+@monad("views")
+def views_of(x: Q) -> Q:
+    """The names of the views in a namespace."""
+    state = current()
+    names = [n for n, v in state.names.items() if type(v) is variables.View and not n.startswith(".")]
+    return syms(sorted(names))
+
+
+@monad("fkeys")
+def fkeys(x: Q) -> Q:
+    """The foreign keys of a table: columns, and the tables that they refer to."""
+    whole = unkeyed(variables.lookup(current(), x) if type(x) is str else x)
+    if type(whole) is not Table:
+        raise QError("type")
+    found = [(n, c.dom) for n, c in zip(whole.names, whole.cols, strict=True) if c.t == ENUM and _is_keyed_name(c.dom)]
+    return Dict(syms([n for n, _ in found]), syms([d for _, d in found]))
+
+
+def _is_keyed_name(name: str) -> bool:
+    return type(current().names.get(name)) is Dict

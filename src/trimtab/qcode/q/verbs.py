@@ -9,8 +9,8 @@ from pathlib import Path
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
 from trimtab.qcode.q.conformance import Report, measure
-from trimtab.qcode.q.errors import QError, Unsupported
-from trimtab.qcode.q.scripts import statements
+from trimtab.qcode.q.errors import Exit, QError, Unsupported
+from trimtab.qcode.q.scripts import statements, unfinished
 from trimtab.qcode.q.session import Session
 
 HISTORY = Path.home() / ".trimtab_q_history"
@@ -22,6 +22,8 @@ def run_file(path: Path) -> int:
     try:
         for statement in statements(path.read_text(encoding="utf-8", errors="surrogateescape")):
             session(statement)
+    except Exit as end:
+        return end.status
     except QError as error:
         _write(f"'{error.text}\n")
         return 1
@@ -35,38 +37,59 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-def answer(session: Session, line: str) -> str:
-    """What the console prints for a line: the value, or the error."""
+def answer(session: Session, text: str) -> str:
+    """What the console prints for a text: output of the program, then the value or the error."""
     try:
-        return session.show(line)
+        return session.show(text)
+    except Exit:
+        raise
     except QError as error:
-        return f"'{error.text}\n"
+        failure = f"'{error.text}\n"
     except Unsupported as error:
-        return f"unsupported: {error}\n"
+        failure = f"unsupported: {error}\n"
+    return "".join(session.state.output) + failure
 
 
 def interact() -> int:
-    """Read lines and print their values until ``\\\\``, exit or the end of input; lines are kept in a history."""
+    """Read lines and print their values until ``\\\\``, exit or the end of input; lines are kept in a history.
+
+    A line that leaves a bracket or a string open goes on in the next; an empty line ends it.
+    """
     session = Session(write=_write)
     interactive = sys.stdin.isatty()
     if interactive:
         _remember()
         print("trimtab q; leave by \\\\")
     while True:
-        prompt = "q" + ("" if session.state.space == "." else session.state.space) + ")"
+        space = session.state.space
         try:
-            line = input(prompt if interactive else "")
+            text = _read("q" + ("" if space == "." else space) + ")", interactive)
         except EOFError:
             return 0
         except KeyboardInterrupt:
             print()
             continue
-        if line.strip() in ("\\\\", "exit 0", "exit 0;"):
-            return 0
         try:
-            _write(answer(session, line))
+            _write(answer(session, text))
+        except Exit as end:
+            _write("".join(session.state.output))
+            return end.status
         except KeyboardInterrupt:
             _write("'stop\n")
+
+
+def _read(prompt: str, interactive: bool) -> str:
+    """A statement, of one line or several."""
+    text = input(prompt if interactive else "")
+    while unfinished(text):
+        try:
+            line = input(" " * len(prompt) if interactive else "")
+        except EOFError:
+            break
+        if not line.strip():
+            break
+        text += "\n " + line
+    return text
 
 
 def _remember() -> None:

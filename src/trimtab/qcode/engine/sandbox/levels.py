@@ -54,7 +54,8 @@ def _bubblewrap() -> list[str]:
     else:
         powers = ["--unshare-user"]
     seen = [part for path in _readable() for part in ("--ro-bind", path, path)]
-    return [found, *apart, *powers, *seen, "--proc", "/proc", "--dev", "/dev", "--chdir", "/", "--"]
+    made = ["--proc", "/proc", "--dev", "/dev", "--dir", "/tmp", "--remount-ro", "/"]  # noqa: S108
+    return [found, *apart, *powers, *seen, *made, "--chdir", "/", "--"]
 
 
 def prefix(level: str) -> list[str]:

@@ -6,9 +6,12 @@ Arguments are evaluated before, in another session, so that nothing the program 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
+import pkgutil
 from typing import Any
 
+from trimtab.qcode import q
 from trimtab.qcode.engine.protocol import Status
 from trimtab.qcode.engine.sandbox import answers, qvalues
 from trimtab.qcode.engine.sandbox.confine import CHANNEL
@@ -20,6 +23,8 @@ LIMITS = Limits(steps=1 << 62, memory_bytes=1 << 40, depth=1000)
 """The process has limits of its own, of which the grader can tell one from the other."""
 DENIED = ("file", "handle", "connection", "system command", "process", "exit", "environment", "getenv", "setenv")
 """What the interpreter refuses for safety, by words of its messages; the rest that it refuses it does not have yet."""
+_LATE = ("numpy.ma",)
+"""What numpy itself loads only when it is needed (by ``med``, say): confined processes can load nothing."""
 _SESSIONS: list[Session] = []
 _ROUNDS = 30
 """So often is the sample run that python's specialised instructions are in place: later processes need not write them."""
@@ -40,6 +45,8 @@ def _drop(text: str) -> None:
 
 def warm(extra: list[str]) -> None:
     """Make the sessions that the process will use, and run enough q that nothing is left to be loaded."""
+    for name in (*(f"{q.__name__}.{module.name}" for module in pkgutil.iter_modules(q.__path__)), *_LATE):
+        importlib.import_module(name)
     for _ in range(_ROUNDS):
         clean, session = Session(LIMITS, _drop), Session(LIMITS, _drop)
         asked = _arguments(clean, [["1 2 3"], ["enlist 4"]])
