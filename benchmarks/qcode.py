@@ -36,6 +36,7 @@ from trimtab.qcode.evaluation.results import Evaluation
 from trimtab.qcode.evaluation.verb import judged
 from trimtab.qcode.evaluation.writing import LocalWriter, Manner
 from trimtab.qcode.problems.format import Problem
+from trimtab.qcode.training.curriculum import CurriculumSettings
 from trimtab.qcode.training.running import Prepared
 from trimtab.qcode.training_recipe import TINY, Train
 from trimtab.records import bar, write_json
@@ -43,7 +44,9 @@ from trimtab.statistics import crossed_difference, mean_interval
 
 TAUGHT = 160
 SFT_STEPS = 60
-GRPO_STEPS = 120
+GRPO_STEPS = 300
+RANDOM_STEPS = 100
+LOOK_EVERY = 40
 SAMPLES = 4
 ARMS = ("sft", "grpo", "sft longer", "grpo, random reward")
 SHIPPED_TOKENS = 64
@@ -61,10 +64,16 @@ def taught(seed: int) -> list[Problem]:
     return Random(f"taught {seed}").sample(train, TAUGHT)
 
 
-def recipe_of(seed: int, steps: int) -> small_model.SmallRecipe:
+def recipe_of(seed: int, steps: int, every: int) -> small_model.SmallRecipe:
     """How the base model is taught."""
     fit = Fit(
-        steps=steps, learning_rate=3e-3, warmup=20, decay=0.5, weight_decay=0.05, log_every=20, checkpoint_every=10**9
+        steps=steps,
+        learning_rate=3e-3,
+        warmup=20,
+        decay=0.5,
+        weight_decay=0.05,
+        log_every=every,
+        checkpoint_every=10**9,
     )
     return small_model.SmallRecipe(seed=seed, fit=fit)
 
@@ -82,6 +91,8 @@ def grpo_recipe(seed: int, model: Path, work: Path, name: str, steps: int, **oth
         per_device_train_batch_size=128,
         eval_steps=0,
         save_steps=steps,
+        curriculum=CurriculumSettings(filter=True, resample=True, refresh=2),
+        grpo=("lr_scheduler_type=constant_with_warmup", "warmup_steps=20", "gradient_checkpointing=false"),
         track=(),
         seed=seed,
         engine=EngineSettings(workers=2),
@@ -89,18 +100,14 @@ def grpo_recipe(seed: int, model: Path, work: Path, name: str, steps: int, **oth
     )
 
 
-def teach(seed: int, steps: int, out: Path, told: Callable[[int, Any], None] = lambda step, model: None) -> Path:
-    """SFT from nothing; ``told`` may look at the model every 20 steps."""
+def teach(
+    seed: int, steps: int, out: Path, look: Callable[[int, Any], object] = lambda step, model: None, every: int = 20
+) -> Path:
+    """SFT from nothing; ``look`` sees the model every so many steps."""
     problems, vocabulary = taught(seed), sources.of_split(sources.load("onelines"), "train", "onelines")
     torch.manual_seed(seed)
-    recipe = recipe_of(seed, steps)
-    model_box: list[Any] = []
-    made = small_model.new_model
-    small_model.new_model = lambda *a: model_box.append(made(*a)) or model_box[-1]  # type: ignore[assignment]
-    try:
-        small_model.build(recipe, problems, vocabulary, out, log=lambda step, metrics: told(step, model_box[0]))
-    finally:
-        small_model.new_model = made
+    recipe = recipe_of(seed, steps, every)
+    small_model.build(recipe, problems, vocabulary, out, log=lambda step, metrics: None, look=look)
     return out / "model"
 
 
@@ -132,7 +139,7 @@ def longer(seed: int, work: Path, budget: tuple[float, float], per_step: float) 
 
         shutil.rmtree(out, ignore_errors=True)
         began = seconds()
-        teach(seed, steps, out, look)
+        teach(seed, steps, out, look, LOOK_EVERY)
         spent = [now - then for now, then in zip(seconds(), began, strict=True)]
     return {"steps": steps, "best": best, "curve": curve, "seconds": spent, "model": str(out / "best")}
 
@@ -170,11 +177,11 @@ def train_by_cli(recipe: Train) -> None:
     subprocess.run([sys.executable, "-c", code, json.dumps(to_plain(recipe))], check=True)
 
 
-def grpo(seed: int, work: Path, name: str, **other: Any) -> dict[str, Any]:
+def grpo(seed: int, work: Path, name: str, steps: int, **other: Any) -> dict[str, Any]:
     """A GRPO arm; its seconds and model."""
     shutil.rmtree(work / name, ignore_errors=True)
     began = seconds()
-    train_by_cli(grpo_recipe(seed, work / "sft" / "model", work, name, GRPO_STEPS, **other))
+    train_by_cli(grpo_recipe(seed, work / "sft" / "model", work, name, steps, **other))
     spent = [now - then for now, then in zip(seconds(), began, strict=True)]
     return {"seconds": spent, "model": str(work / name / "model")}
 
@@ -198,11 +205,13 @@ def one_seed(seed: int, root: Path) -> dict[str, Any]:
         return {"seconds": [now - then for now, then in zip(seconds(), began, strict=True)], "model": str(path)}
 
     arms = {"sft": kept(work / "sft.json", base)}
-    arms["grpo"] = kept(work / "grpo.json", lambda: grpo(seed, work, "grpo-run"))
+    arms["grpo"] = kept(work / "grpo.json", lambda: grpo(seed, work, "grpo-run", GRPO_STEPS))
     budget = tuple(arms["grpo"]["seconds"])
     per_step = arms["sft"]["seconds"][1] / SFT_STEPS
     arms["sft longer"] = kept(work / "longer.json", lambda: longer(seed, work, budget, per_step))  # type: ignore[arg-type]
-    arms["grpo, random reward"] = kept(work / "random.json", lambda: grpo(seed, work, "random-run", control="random"))
+    arms["grpo, random reward"] = kept(
+        work / "random.json", lambda: grpo(seed, work, "random-run", RANDOM_STEPS, control="random")
+    )
     for number, name in enumerate(ARMS):
         arms[name]["figures"] = kept(
             work / f"figures-{number}.json", lambda name=name: figures(Path(arms[name]["model"]))

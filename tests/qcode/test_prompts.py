@@ -50,6 +50,6 @@ def test_a_problem_without_a_reference_cannot_be_taught() -> None:
 
 
 def test_a_tokenizer_without_a_template_is_refused_with_the_way_out() -> None:
-    with pytest.raises(ValueError, match="no chat template.*plain"):
+    with pytest.raises(ValueError, match=r"no chat template.*plain"):
         prompts.check_tokenizer(Tokenizer(), PromptSettings(), "m")
     prompts.check_tokenizer(Tokenizer(), PromptSettings(form="plain"), "m")

@@ -134,7 +134,7 @@ def test_what_the_engine_lacks_is_no_reward_at_all() -> None:
 
 
 def test_a_failing_engine_stops_with_what_to_do() -> None:
-    with pytest.raises(InfraError, match="no memory.*--resume"):
+    with pytest.raises(InfraError, match=r"no memory.*--resume"):
         _called(_reward(_with(Broken())), ["a"])
 
 
@@ -148,7 +148,7 @@ def test_the_control_is_random_but_repeatable(grader: Grader) -> None:
 def test_the_judge_is_checked_first(grader: Grader) -> None:
     check([SUM], PromptSettings(), grader)
     wrong = Problem("bad", "d", "solve", "q", TESTS, references=("solve:{first x}",))
-    with pytest.raises(ValueError, match="1 of 2 problems. bad: its reference gets"):
+    with pytest.raises(ValueError, match=r"1 of 2 problems. bad: its reference gets"):
         check([SUM, wrong], PromptSettings(), grader)
 
 

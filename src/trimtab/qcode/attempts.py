@@ -82,7 +82,8 @@ class Grader:
     """Runs answers, those of several languages at the same time. Counts the seconds it took."""
 
     def __init__(self, settings: EngineSettings, form: Format) -> None:
-        self.settings, self.form = settings, form
+        self.settings = settings
+        self.form: Format = form
         self.seconds = 0.0
         self._executors: dict[str, Executor] = {}
 

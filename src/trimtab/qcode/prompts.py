@@ -25,10 +25,11 @@ EXPERTS = {
     "python": "You are an expert programmer of Python.",
 }
 ASKED: dict[Format, str] = {
-    "direct": "Answer with the complete {language} program that defines {entry}, and nothing else: no explanation, no fence.",
+    "direct": "Answer with the complete {language} program that defines {entry}, and nothing else: "
+    "no explanation, no fence.",
     "fenced": "Answer with the complete {language} program that defines {entry}, in one fenced block (```{tag}).",
-    "reasoning": "First think, between <reasoning> and </reasoning>. Then give the complete {language} program that defines "
-    "{entry}, and nothing else, between <answer> and </answer>.",
+    "reasoning": "First think, between <reasoning> and </reasoning>. Then give the complete {language} program that "
+    "defines {entry}, and nothing else, between <answer> and </answer>.",
 }
 REASONS = "The program follows from the description."
 

@@ -69,7 +69,7 @@ def form(attempts: Sequence[Attempt]) -> list[float]:
 
 
 def overlong(soft: int, hard: int) -> Callable[[Sequence[Attempt]], list[float]]:
-    """0 up to ``soft`` tokens, falling to -1 at ``hard``; -1 for an answer that was cut (DAPO, arXiv:2503.14476, eq. 13)."""
+    """0 up to ``soft`` tokens, falling to -1 at ``hard``; -1 where it was cut (DAPO, arXiv:2503.14476, eq. 13)."""
 
     def measure(attempts: Sequence[Attempt]) -> list[float]:
         return [-min(1.0, max(0.0, (a.tokens - soft) / (hard - soft))) if a.ended else -1.0 for a in attempts]
@@ -130,7 +130,7 @@ def _told(attempt: Attempt) -> str:
 
 
 def status_shares(attempts: Sequence[Attempt]) -> dict[str, float]:
-    """For every status the share of attempts that ended so; timeouts and gaps are never among the wrong ones."""
+    """For every status the share of attempts that ended so: timeouts and gaps are not among the wrong ones."""
     counts = Counter(attempt.status for attempt in attempts)
     return {f"status/{status}": counts[status] / max(1, len(attempts)) for status in Status if status != Status.INFRA}
 

@@ -115,12 +115,13 @@ def build(
     out: Path,
     *,
     log: Callable[[int, Metrics], None],
+    look: Callable[[int, LlamaForCausalLM], object] = lambda step, model: None,
     validation: Sequence[Problem] = (),
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """Teach a new model the references of ``problems`` (or go on in ``out``); the final model is in ``out/model``.
 
-    ``vocabulary``: the problems whose texts make the tokenizer (never of a test split). ``validation``: problems whose
-    loss is logged.
+    ``look`` sees the model whenever a row is logged. ``vocabulary``: the problems whose texts make the tokenizer (never of a
+    test split). ``validation``: problems whose loss is logged.
     """
     tokenizer = tokenizer_for(vocabulary, recipe)
     model = new_model(recipe, tokenizer)
@@ -138,6 +139,7 @@ def build(
             with torch.no_grad():
                 metrics = {**metrics, "validation_loss": float(answer_loss(model.eval(), held_out, pad))}
         log(step, metrics)
+        look(step, model)
 
     out.mkdir(parents=True, exist_ok=True)
     fit(model, loss_of_step, recipe.fit, out / "state.safetensors", log=told)

@@ -51,8 +51,8 @@ def for_training(name: str, *, force: bool = False) -> list[Problem]:
     benchmark = [problem for problem in problems if problem.evaluation_only]
     if benchmark and not force:
         raise ValueError(
-            f"{name} holds {len(benchmark)} problems of a benchmark ({benchmark[0].id}, ...), which is for evaluation only. "
-            "Train on other problems, or give --force and judge the model by something else"
+            f"{name} holds {len(benchmark)} problems of a benchmark ({benchmark[0].id}, ...), which is for evaluation "
+            "only. Train on other problems, or give --force and judge the model by something else"
         )
     if benchmark:
         return problems

@@ -1,4 +1,4 @@
-"""What can be set where models are trained and judged? ``trimtab qcode sft | train | evaluate | export``, as frozen recipes.
+"""What can be set where models are trained and judged? ``trimtab qcode sft | train | evaluate | export``, as recipes.
 
 Light to import: whatever needs torch is imported by ``run``.
 """

@@ -26,7 +26,8 @@ class Manner:
 class Writer(Protocol):
     """Writes ``manner.samples`` answers to each problem, in order."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def write(
         self, problems: Sequence[Problem], manner: Manner, advance: Callable[[float], None] = ...
@@ -42,7 +43,8 @@ class LocalWriter:
 
     def __init__(self, model: Any, tokenizer: Any, settings: PromptSettings, name: str = "model") -> None:
         prompts.check_tokenizer(tokenizer, settings, name)
-        self.model, self.tokenizer, self.settings, self.name = model, models.padded(tokenizer), settings, name
+        self.model, self.tokenizer, self.settings = model, models.padded(tokenizer), settings
+        self.name = name
         self._ends = models.end_ids(tokenizer, model.generation_config)
 
     def write(

@@ -100,8 +100,8 @@ def check(command: Train, batches: Batches, extra: dict[str, Any]) -> None:
         raise ValueError("simple_eval_problems and repeat_eval_problems: expected at least 1 of each")
     if command.use_vllm and command.max_model_len <= command.max_completion_length:
         raise ValueError(
-            f"max_model_len {command.max_model_len} leaves no room for a prompt beside {command.max_completion_length} tokens "
-            "of completion: raise it, or lower --max-completion-length"
+            f"max_model_len {command.max_model_len} leaves no room for a prompt beside {command.max_completion_length} "
+            "tokens of completion: raise it, or lower --max-completion-length"
         )
     steps = int(extra.get("steps_per_generation", batches.accumulation))
     boundary(command.save_steps, steps, int(extra.get("num_iterations", 1)), batches.accumulation, "save_steps")

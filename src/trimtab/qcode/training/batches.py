@@ -63,8 +63,8 @@ def solve(
     if accumulation % least:
         total = at_once * accumulation
         raise ValueError(
-            f"{per_device} completions x {processes} processes x {accumulation} accumulation steps = {total}, which cannot be "
-            f"divided into groups of {group}: give --gradient-accumulation-steps {nearest(accumulation, least)}, "
+            f"{per_device} completions x {processes} processes x {accumulation} accumulation steps = {total}, which cannot "
+            f"be divided into groups of {group}: give --gradient-accumulation-steps {nearest(accumulation, least)}, "
             f"or --num-generations {_divisors(total, group)}"
         )
     evaluated = eval_group or group
@@ -83,13 +83,14 @@ def _accumulation(prompts: int, group: int, at_once: int, given: int | None) -> 
     if total % at_once:
         fits = at_once // gcd(group, at_once)
         raise ValueError(
-            f"{prompts} prompts x {group} completions = {total}, which cannot be dealt in batches of {at_once} (all processes "
-            f"together): give --prompts-per-step {nearest(prompts, fits)}, or another --per-device-train-batch-size"
+            f"{prompts} prompts x {group} completions = {total}, which cannot be dealt in batches of {at_once} (all "
+            f"processes together): give --prompts-per-step {nearest(prompts, fits)}, or another --per-device-train-batch-size"
         )
     needed = total // at_once
     if given not in (None, needed):
         raise ValueError(
-            f"{prompts} prompts per step need {needed} gradient accumulation steps, but {given} were given: leave one of them out"
+            f"{prompts} prompts per step need {needed} gradient accumulation steps, but {given} were given: "
+            "leave one of them out"
         )
     return needed
 
@@ -118,7 +119,7 @@ def boundary(every: int, steps_per_generation: int, iterations: int, accumulatio
     steps = max(1, steps_per_generation * iterations // accumulation)
     if every < 1 or every % steps:
         raise ValueError(
-            f"{name} {every}: completions serve {steps} optimizer steps, and a checkpoint between two generations could not be "
-            f"resumed exactly; give {nearest(max(every, 1), steps)}"
+            f"{name} {every}: completions serve {steps} optimizer steps, and a checkpoint between two generations could not "
+            f"be resumed exactly; give {nearest(max(every, 1), steps)}"
         )
     return every

@@ -1,4 +1,4 @@
-"""What would a training do? ``trimtab qcode train RECIPE --dry-run``: resolved, checked, sized, with the commands to start it.
+"""What would a training do? ``trimtab qcode train RECIPE --dry-run``: resolved, checked, sized, with its commands.
 
 Nothing is downloaded and no accelerator is asked for.
 """
@@ -151,7 +151,7 @@ def dry_run(command: Train) -> int:
         print(line)
     if total > command.gpu_gib:
         raise ValueError(
-            f"about {total:.0f} GiB are needed on each device, {command.gpu_gib:g} are there: share the model (--launch zero3, "
-            "more --processes), train an adapter (--lora.rank 16), or lower --max-completion-length"
+            f"about {total:.0f} GiB are needed on each device, {command.gpu_gib:g} are there: share the model (--launch "
+            "zero3, more --processes), train an adapter (--lora.rank 16), or lower --max-completion-length"
         )
     return 0

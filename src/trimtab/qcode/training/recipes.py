@@ -58,7 +58,8 @@ def recipe_in(path: Path, kind: type[T]) -> T:
     plain: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     if plain.get("class") != kind.__name__:
         raise ValueError(
-            f"the run in {path} is one of `{plain.get('class')}`, not of `{kind.__name__}`: resume it by the verb that began it"
+            f"the run in {path} is one of `{plain.get('class')}`, not of `{kind.__name__}`: resume it by the "
+            "verb that began it"
         )
     return from_plain(plain, kind)
 

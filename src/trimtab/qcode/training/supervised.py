@@ -1,4 +1,4 @@
-"""What does ``trimtab qcode sft`` do? References are checked, then taught: by TRL, or to a small model made from nothing."""
+"""What does ``trimtab qcode sft`` do? References are checked, then taught by TRL, or to a small model from nothing."""
 
 from __future__ import annotations
 
@@ -38,11 +38,12 @@ def embedded_problems() -> tuple[list[Problem], list[Problem]]:
 @contextmanager
 def begun(command: Sft) -> Generator[tuple[Run, Sft]]:
     """The command's run, new or gone on with, and the recipe that it was begun with."""
-    if command.resume is None:
+    resume = command.resume
+    if resume is None:
         run = Run.begin(command.output_dir, command, name=command.name, track=command.track, tracking=command.tracking)
     else:
-        command = replace(recipe_in(command.resume, type(command)), resume=command.resume)
-        run = Run.resume(command.resume, track=command.track, tracking=command.tracking)
+        command = replace(recipe_in(resume, type(command)), resume=resume)
+        run = Run.resume(resume, track=command.track, tracking=command.tracking)
     with run:
         yield run, command
 

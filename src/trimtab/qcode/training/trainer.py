@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accelerate.utils import gather_object
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from trimtab.qcode.attempts import Attempt, Grader
 from trimtab.qcode.evaluation.passk import pass_at_k, usable
@@ -56,6 +56,10 @@ def _mean(values: Sequence[float]) -> float:
 class CodeTrainer(GRPOTrainer):
     """TRL's trainer with a watch, a curriculum, and clocks."""
 
+    args: Any
+    model: Any
+    num_generations: Any
+
     def __init__(
         self,
         *args: Any,
@@ -66,7 +70,7 @@ class CodeTrainer(GRPOTrainer):
         **options: Any,
     ) -> None:
         self.watch, self.grader, self.curriculum, self._told = watch, grader, curriculum, told_evaluation
-        self._writing_seconds, self._step_began, self._graded_before = 0.0, time.perf_counter(), 0.0
+        self._writing_seconds, self._step_began, self._graded_before = 0.0, time.perf_counter(), grader.seconds
         super().__init__(*args, **options)
 
     @property
@@ -78,6 +82,11 @@ class CodeTrainer(GRPOTrainer):
     def generation(self) -> int:
         """The number of the generation that serves the present step."""
         return int(self.state.global_step) // self.steps_per_batch
+
+    def train(self, *args: Any, **options: Any) -> Any:
+        """TRL's training, its clocks set at the beginning."""
+        self._step_began, self._graded_before = time.perf_counter(), self.grader.seconds
+        return super().train(*args, **options)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         if not self.curriculum.settings.active:
@@ -104,7 +113,7 @@ class CodeTrainer(GRPOTrainer):
         return rewards
 
     def _learn_from(self, attempts: list[Attempt]) -> None:
-        """Tell the curriculum how the groups of all processes fared. Gaps of the interpreter say nothing, and are left out."""
+        """Tell the curriculum how the groups of all processes fared, without what the interpreter lacks."""
         told = [(a.problem.id, a.verdict.passed) for a in attempts if a.scored]
         attempts.clear()
         passes: dict[str, list[bool]] = defaultdict(list)
