@@ -114,14 +114,16 @@ def check(problems: Sequence[Problem], prompt: PromptSettings, grader: Grader) -
     wrong = [(a, "its reference gets " + _told(a)) for a in found if perfect([a])[0] != GOLD]
     empty = grader.run([Answer(p, "") for p in problems], [p.tests for p in problems])
     wrong += [
-        (a, f"the empty answer passes {fraction([a])[0]:.0%} of its tests") for a in empty if fraction([a])[0] != EMPTY
+        (a, f"the empty answer passes {a.verdict.fraction:.0%} of its tests")
+        for a in empty
+        if fraction([a])[0] != EMPTY
     ]
     if wrong:
         shown = "; ".join(f"{a.problem.id}: {why}" for a, why in wrong[:5])
         more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
         raise ValueError(
-            f"the reward cannot be trusted on {len(wrong)} of {len(problems)} problems. {shown}{more}. Mend or remove them; "
-            "`trimtab qcode verify FILE` tells all of it"
+            f"the reward cannot be trusted on {len(wrong)} of {len(problems)} problems. {shown}{more}. Mend or remove "
+            "them; `trimtab qcode verify FILE` tells all of it"
         )
 
 

@@ -120,8 +120,8 @@ def build(
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
     """Teach a new model the references of ``problems`` (or go on in ``out``); the final model is in ``out/model``.
 
-    ``look`` sees the model whenever a row is logged. ``vocabulary``: the problems whose texts make the tokenizer (never of a
-    test split). ``validation``: problems whose loss is logged.
+    ``look`` sees the model whenever a row is logged. ``vocabulary``: the problems whose texts make the tokenizer (never of
+    a test split). ``validation``: problems whose loss is logged.
     """
     tokenizer = tokenizer_for(vocabulary, recipe)
     model = new_model(recipe, tokenizer)

@@ -84,7 +84,8 @@ def _accumulation(prompts: int, group: int, at_once: int, given: int | None) -> 
         fits = at_once // gcd(group, at_once)
         raise ValueError(
             f"{prompts} prompts x {group} completions = {total}, which cannot be dealt in batches of {at_once} (all "
-            f"processes together): give --prompts-per-step {nearest(prompts, fits)}, or another --per-device-train-batch-size"
+            f"processes together): give --prompts-per-step {nearest(prompts, fits)}, or another "
+            "--per-device-train-batch-size"
         )
     needed = total // at_once
     if given not in (None, needed):
@@ -119,7 +120,7 @@ def boundary(every: int, steps_per_generation: int, iterations: int, accumulatio
     steps = max(1, steps_per_generation * iterations // accumulation)
     if every < 1 or every % steps:
         raise ValueError(
-            f"{name} {every}: completions serve {steps} optimizer steps, and a checkpoint between two generations could not "
-            f"be resumed exactly; give {nearest(max(every, 1), steps)}"
+            f"{name} {every}: completions serve {steps} optimizer steps, and a checkpoint between two generations could "
+            f"not be resumed exactly; give {nearest(max(every, 1), steps)}"
         )
     return every

@@ -98,7 +98,8 @@ def read_mark(checkpoint: Path, recipe: str) -> dict[str, Any]:
     state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     if state["recipe"] != recipe:
         raise ValueError(
-            f"{checkpoint} belongs to another recipe ({state['recipe']}, this run's is {recipe}): resume the run that it is of"
+            f"{checkpoint} belongs to another recipe ({state['recipe']}, this run's is {recipe}): resume the run "
+            "that it is of"
         )
     return state
 

@@ -123,6 +123,7 @@ class Prepared:
     def __init__(self, command: Train, tokenizer: Any, model: str) -> None:
         self.command, self.tokenizer, self.model = command, tokenizer, model
         self.train, self.watched = data_of(command)
+        self.resuming = False
         self.grader = Grader(command.engine, command.prompt.format)
 
     @classmethod
@@ -147,6 +148,7 @@ class Prepared:
         batches = arguments.batches_of(self.command, world(), extra)
         extra.setdefault("model_init_kwargs", {"dtype": "float32"})
         fields = arguments.grpo_fields(self.command, batches, extra, where.checkpoints, cuda=torch.cuda.is_available())
+        fields["eval_on_start"] = bool(self.watched) and not self.resuming
         return arguments.trl().GRPOConfig(**fields)
 
 
@@ -198,6 +200,7 @@ def _learn(command: Train, prepared: Prepared, run: Run | None, where: layout.La
 
     curriculum = Curriculum([p.id for p in prepared.train], command.curriculum, command.seed)
     recorder = Recorder(run, where, Alarms(command.alarms), curriculum, digest(command))
+    prepared.resuming = checkpoint is not None
     trainer = make_trainer(prepared, recorder, where, curriculum)
     if checkpoint is not None:
         recorder.restore(layout.read_mark(checkpoint, digest(command)))
