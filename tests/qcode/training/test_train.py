@@ -1,4 +1,4 @@
-"""Does a run of GRPO record what it should, survive a kill exactly, and refuse what is wrong before anything long begins?"""
+"""Does a run of GRPO record what it should, survive a kill exactly, and refuse what is wrong before it begins?"""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -204,7 +203,7 @@ def test_benchmarks_are_not_trained_on(tmp_path: Path) -> None:
     }
     file = tmp_path / "HumanEval.jsonl"
     file.write_text(json.dumps(row) + "\n")
-    with pytest.raises(ValueError, match="for evaluation only.*--force"):
+    with pytest.raises(ValueError, match=r"for evaluation only.*--force"):
         sources.for_training(f"humaneval:{file}")
     assert len(sources.for_training(f"humaneval:{file}", force=True)) == 1
     assert len(sources.load(f"humaneval:{file}")) == 1
@@ -221,10 +220,10 @@ def test_a_tokenizer_without_a_template(tiny: Train, model: str, tmp_path: Path)
 
 
 @pytest.fixture
-def launched(tiny: Train, model: str, tmp_path: Path) -> Iterator[list[str]]:
+def launched(tiny: Train, model: str, tmp_path: Path) -> list[str]:
     flags = ["--model", model, "--output-dir", str(tmp_path), "--name", "two", "--max-steps", "2", "--eval-steps", "2"]
     flags += ["--per-device-train-batch-size", "8", "--prompts-per-step", "2", "--max-completion-length", "12"]
-    yield [*flags, "--simple-eval-problems", "2", "--repeat-eval-problems", "2", "--save-steps", "2"]
+    return [*flags, "--simple-eval-problems", "2", "--repeat-eval-problems", "2", "--save-steps", "2"]
 
 
 @pytest.mark.slow

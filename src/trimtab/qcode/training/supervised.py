@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trimtab.qcode.training_recipe import Sft
 
 EMBEDDED = "embedded"
+VOCABULARY, STEPS = 1536, 150
 SHARE = 3
 """An embedded model is taught every third one-liner of the train split: the others are left for GRPO to find."""
 
@@ -83,9 +84,9 @@ def _embedded(command: Sft, problems: Sequence[Problem], run: Run) -> None:
 
     from trimtab.qcode import small_model
 
-    recipe = small_model.SmallRecipe(seed=command.seed)
-    if command.steps is not None:
-        recipe = replace(recipe, fit=replace(recipe.fit, steps=command.steps))
+    words = VOCABULARY if command.problems == "shipped" else small_model.SmallRecipe.vocab_size
+    recipe = small_model.SmallRecipe(vocab_size=words, seed=command.seed)
+    recipe = replace(recipe, fit=replace(recipe.fit, steps=command.steps or STEPS))
     vocabulary = embedded_problems()[1] if command.problems == "shipped" else problems
     torch.manual_seed(command.seed)
     small_model.build(recipe, problems, vocabulary, run.path / "fit", log=_log(run))
