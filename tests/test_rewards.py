@@ -79,7 +79,7 @@ def test_clipping_of_parts_and_of_the_total_is_told() -> None:
     assert graded.weighted["length"] == [6.0, 4.0, 6.0]
     assert graded.weighted["clip"] == [-1.0, 0.0, -2.0]
     assert graded.values == [5.0, 5.0, 5.0]
-    with pytest.raises(ValueError, match="clipped to .*expected the lower bound first"):
+    with pytest.raises(ValueError, match=r"clipped to .*expected the lower bound first"):
         Rubric((Part("a", 1.0, lengths, clip=(1.0, 0.0)),))
 
 
