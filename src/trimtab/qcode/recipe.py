@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tyro
 
-from trimtab.qcode import training_recipe
+from trimtab.qcode import demo_recipe, training_recipe
 from trimtab.qcode.problems import recipe as problems
 
 
@@ -49,6 +49,7 @@ VERBS: dict[str, type] = {
     "conformance": Conformance,
     **problems.VERBS,
     **training_recipe.VERBS,
+    **demo_recipe.VERBS,
 }
 
 RECIPES: dict[str, dict[str, object]] = training_recipe.RECIPES

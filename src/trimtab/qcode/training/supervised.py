@@ -89,7 +89,8 @@ def _embedded(command: Sft, problems: Sequence[Problem], run: Run) -> None:
     recipe = replace(recipe, fit=replace(recipe.fit, steps=command.steps or STEPS))
     vocabulary = embedded_problems()[1] if command.problems == "shipped" else problems
     torch.manual_seed(command.seed)
-    small_model.build(recipe, problems, vocabulary, run.path / "fit", log=_log(run))
+    validation = [p for p in sources.load("onelines") if p.split == "validation"]
+    small_model.build(recipe, problems, vocabulary, run.path / "fit", log=_log(run), validation=validation)
     target = run.path / models.MODEL
     if not target.exists():
         (run.path / "fit" / "model").rename(target)
