@@ -44,8 +44,8 @@ from trimtab.statistics import crossed_difference, mean_interval
 
 TAUGHT = 160
 SFT_STEPS = 60
-GRPO_STEPS = 300
-RANDOM_STEPS = 100
+GRPO_STEPS = 200
+RANDOM_STEPS = 60
 LOOK_EVERY = 40
 SAMPLES = 4
 ARMS = ("sft", "grpo", "sft longer", "grpo, random reward")
@@ -90,7 +90,7 @@ def grpo_recipe(seed: int, model: Path, work: Path, name: str, steps: int, **oth
         prompts_per_step=16,
         per_device_train_batch_size=128,
         eval_steps=0,
-        save_steps=steps,
+        save_steps=min(50, steps),
         curriculum=CurriculumSettings(filter=True, resample=True, refresh=2),
         grpo=("lr_scheduler_type=constant_with_warmup", "warmup_steps=20", "gradient_checkpointing=false"),
         track=(),

@@ -8,11 +8,10 @@ from pathlib import Path
 from trimtab.qcode.training.curriculum import CurriculumSettings
 from trimtab.qcode.training_recipe import TINY, Train
 
-STEPS = 40
+STEPS = 50
 
 TRAIN = replace(
     TINY,
-    learning_rate=5e-4,
     max_steps=STEPS,
     eval_steps=0,
     save_steps=STEPS,
