@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "trimtab.dialogue.recipe",
         "an empathetic recommender: rewards that can be trusted, and training on them",
     ),
-    "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter and a set of problems"),
+    "qcode": ("trimtab.qcode.recipe", "q programs: trained by running them, on an embedded interpreter"),
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }
 
