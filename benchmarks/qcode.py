@@ -9,7 +9,6 @@ Parts are kept in --work as they are done, so that a run that was stopped goes o
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import tyro
 
 from trimtab import machine
 from trimtab.console import Table, say
@@ -445,28 +445,31 @@ PARTS: dict[str, Callable[[Path], tuple[list[dict[str, Any]], list[dict[str, Any
 }
 
 
-def main() -> None:
+def main(
+    work: Path = Path("runs/bench-qcode"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    parts: tuple[str, ...] = ("experiment", *PARTS),
+    json: Path | None = None,
+) -> None:
     """Run the parts, print the tables, write rows and bars."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--work", type=Path, default=Path("runs/bench-qcode"))
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--parts", nargs="*", default=["experiment", *PARTS], choices=["experiment", *PARTS])
-    given = parser.parse_args()
+    if unknown := set(parts) - {"experiment", *PARTS}:
+        raise SystemExit(
+            f"error: no parts {', '.join(sorted(unknown))}: expected some of experiment, {', '.join(PARTS)}"
+        )
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    given.work.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     told: dict[str, Any] = {"rows": [], "bars": [], "parts": {}}
-    for name in given.parts:
-        made = experiment(given.work, given.seeds) if name == "experiment" else PARTS[name](given.work)
+    for name in parts:
+        made = experiment(work, seeds) if name == "experiment" else PARTS[name](work)
         told["rows" if name == "experiment" else "parts"] = (
             made[0] if name == "experiment" else {**told["parts"], name: made[0]}
         )
         told["bars"] += made[1]
     show(told)
-    if given.json:
+    if json is not None:
         load = os.getloadavg()
-        write_json(given.json, {**told, "hardware": machine.hardware(), "date": machine.today(), "load": load})
+        write_json(json, {**told, "hardware": machine.hardware(), "date": machine.today(), "load": load})
 
 
 def show(told: dict[str, Any]) -> None:
@@ -479,4 +482,4 @@ def show(told: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)
