@@ -2,7 +2,7 @@
 
 The experiment: a small model is taught the references of a few compositions of one-liners; GRPO then meets all of the train
 split, with tests and without references. Held out are compositions that neither has seen, judged by inputs that no reward
-used. Beside it: SFT alone with at least GRPO's time, its best checkpoint by validation; and GRPO told random rewards.
+used. Beside it: SFT alone with at least GRPO's time, the best by validation of several schedules; GRPO told random rewards.
 
 Parts are kept in --work as they are done, so that a run that was stopped goes on (--seeds 0 runs one seed alone).
 """
@@ -46,7 +46,8 @@ TAUGHT = 160
 SFT_STEPS = 60
 GRPO_STEPS = 200
 RANDOM_STEPS = 60
-LOOK_EVERY = 40
+LADDER = (60, 90, 120, 180, 270)
+LOOK_EVERY = 30
 SAMPLES = 4
 ARMS = ("sft", "grpo", "sft longer", "grpo, random reward")
 SHIPPED_TOKENS = 64
@@ -118,30 +119,39 @@ def greedy_accuracy(model: Any, tokenizer: Any, problems: Sequence[Problem], gra
     return sum(a.verdict.passed for a in found.greedy) / len(problems)
 
 
+def schedules(total: int) -> list[int]:
+    """Lengths of the control's trainings: each a whole schedule, together at least ``total`` steps."""
+    lengths = [length for length in LADDER if length <= total]
+    return [*lengths, max(SFT_STEPS, total - sum(lengths))]
+
+
 def longer(seed: int, work: Path, budget: tuple[float, float], per_step: float) -> dict[str, Any]:
-    """SFT for at least ``budget`` seconds (wall, processor); the checkpoint that did best on validation."""
+    """SFT to its validation optimum: whole schedules of several lengths, together at least ``budget`` seconds (wall,
+    processor); of all that was looked at on the way, what did best on validation (the base is among it)."""
     validation = sources.of_split(sources.load("onelines-evaluation"), "validation", "onelines")
-    steps = max(SFT_STEPS, int(1.1 * budget[1] / per_step))
-    out, best = work / "longer", {"accuracy": -1.0, "step": 0}
-    curve: list[tuple[int, float]] = []
+    out, best = work / "longer", {"accuracy": -1.0, "step": 0, "schedule": 0}
+    curves: dict[str, list[tuple[int, float]]] = {}
     tokenizer = models.load(str(work / "sft" / "model"))[1]
+    lengths = schedules(int(1.1 * budget[1] / per_step))
+    shutil.rmtree(out, ignore_errors=True)
+    began = seconds()
     with Grader(EngineSettings(workers=2), "direct") as grader:
+        for length in lengths:
+            curve = curves.setdefault(str(length), [])
 
-        def look(step: int, model: Any) -> None:
-            training = model.training
-            accuracy = greedy_accuracy(model.eval(), tokenizer, validation, grader)
-            model.train(training)
-            curve.append((step, accuracy))
-            if accuracy > best["accuracy"]:
-                best.update(accuracy=accuracy, step=step)
-                model.save_pretrained(out / "best")
-                tokenizer.save_pretrained(out / "best")
+            def look(step: int, model: Any, length: int = length, curve: list[tuple[int, float]] = curve) -> None:
+                training = model.training
+                accuracy = greedy_accuracy(model.eval(), tokenizer, validation, grader)
+                model.train(training)
+                curve.append((step, accuracy))
+                if accuracy > best["accuracy"]:
+                    best.update(accuracy=accuracy, step=step, schedule=length)
+                    model.save_pretrained(out / "best")
+                    tokenizer.save_pretrained(out / "best")
 
-        shutil.rmtree(out, ignore_errors=True)
-        began = seconds()
-        teach(seed, steps, out, look, LOOK_EVERY)
-        spent = [now - then for now, then in zip(seconds(), began, strict=True)]
-    return {"steps": steps, "best": best, "curve": curve, "seconds": spent, "model": str(out / "best")}
+            teach(seed, length, out / str(length), look, LOOK_EVERY)
+    spent = [now - then for now, then in zip(seconds(), began, strict=True)]
+    return {"schedules": lengths, "best": best, "curves": curves, "seconds": spent, "model": str(out / "best")}
 
 
 def judge(path: Path, problems: Sequence[Problem], *, samples: int, tokens: int = 40) -> Evaluation:
@@ -244,6 +254,8 @@ def experiment(root: Path, seeds: Sequence[int]) -> tuple[list[dict[str, Any]], 
         row["unseen_pairs_greedy"] = float(table_SP(done, arm, "greedy")[unseen].mean())
         row["wall_seconds"] = [seed[arm]["seconds"][0] for seed in done]
         row["processor_seconds"] = [seed[arm]["seconds"][1] for seed in done]
+        if "best" in done[0][arm]:
+            row["chosen_by_validation"] = [seed[arm]["best"] for seed in done]
         rows.append(row)
     return rows, experiment_bars(done)
 
