@@ -8,7 +8,7 @@ from pathlib import Path
 from trimtab.qcode.training.curriculum import CurriculumSettings
 from trimtab.qcode.training_recipe import TINY, Train
 
-STEPS = 80
+STEPS = 150
 
 TRAIN = replace(
     TINY,
