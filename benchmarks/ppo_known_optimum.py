@@ -47,7 +47,7 @@ def settings_of(task: Enumerable, steps: int, batch_size: int, seed: int) -> PPO
         kl_coefficient=task.beta,
         kl_target=None,
         unfinished_penalty=0.0,
-        context_max_length=1,
+        context_max_length=2,
         reply_max_length=task.longest,
         seed=seed,
     )

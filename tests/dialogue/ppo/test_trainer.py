@@ -29,7 +29,7 @@ SETTINGS = PPOSettings(
     learning_rate=2e-3,
     critic_learning_rate=4e-3,
     unfinished_penalty=0.0,
-    context_max_length=1,
+    context_max_length=2,
     reply_max_length=3,
     checkpoint_every=2,
 )
@@ -209,7 +209,7 @@ def test_the_known_optimum_is_approached() -> None:
         kl_coefficient=TASK.beta,
         kl_target=None,
         unfinished_penalty=0.0,
-        context_max_length=1,
+        context_max_length=2,
         reply_max_length=3,
     )
     trainer = make(settings)
