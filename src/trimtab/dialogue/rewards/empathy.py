@@ -60,11 +60,15 @@ class Remembering:
         return np.stack([self._known[text] for text in texts])
 
 
-def minilm(name: str = MINILM, device: str | None = None) -> Remembering:
-    """The sentence encoder, remembering what it read. Raises ValueError where its package is missing."""
+def minilm(name: str = MINILM, device: str | None = None, *, bf16: bool = False) -> Remembering:
+    """The sentence encoder, remembering what it read. Raises ValueError where its package is missing.
+
+    ``bf16``: see ``TextEncoder``; grades of the shipped head move by less than 1e-2, and a resumed training is no
+    longer the same to the last digit (what lies beside a text in a batch differs).
+    """
     from trimtab.encoders.minilm import TextEncoder
 
-    return Remembering(TextEncoder(name, device=device).encode)
+    return Remembering(TextEncoder(name, device=device, bf16=bf16).encode)
 
 
 def heard(example: Example) -> str:
