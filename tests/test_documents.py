@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
+import importlib
 import io
 import re
 import shlex
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from trimtab import cli
+from trimtab import cli, completion
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -92,11 +94,11 @@ def _help_of(arguments: list[str]) -> str:
 
 def test_the_documents_show_commands() -> None:
     """The reading itself works: were the pattern wrong, there would be nothing to check."""
-    assert len(SHOWN) > 100
+    assert len(SHOWN) > 80
     assert {"README.md", "docs/scale.md", "docs/dialogue.md"} <= {shown.where for shown in SHOWN}
     assert _commands("accelerate launch --x 2 -m trimtab a b --c d  # why\ntrimtab e f \\\n    --g; trimtab h i &") == [
         "a b --c d",
-        "e f --g",
+        "e f  --g",
         "h i",
     ]
 
@@ -138,3 +140,49 @@ def test_files_that_a_document_names_exist(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     for named in re.findall(r"(?<![\w./-])((?:benchmarks|docs|dev|examples|src|tests)/[\w./-]+\.(?:py|md|yaml))", text):
         assert (ROOT / named).exists(), f"{document.relative_to(ROOT)} names {named}, which is not there"
+
+
+def _cells(document: Path) -> list[str]:
+    """The right-hand cells of a page's tables."""
+    rows = [line for line in document.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    return [re.split(r"(?<!\\)\|", row)[2] for row in rows if not row.startswith("|---")]
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("docs/migration/*.md")), ids=lambda path: path.stem)
+def test_a_migration_table_names_verbs_and_flags_that_exist(document: Path) -> None:
+    verbs = importlib.import_module(cli.ROOMS[document.stem][0]).VERBS
+    seen = 0
+    for cell in _cells(document):
+        for named in re.findall(r"`([a-z][a-z-]*(?: --[\w.-]+)?)`", cell):
+            verb, _, flag = named.partition(" ")
+            if verb in verbs and flag:
+                assert flag in _flags(document.stem, verb), f"{document.stem} {verb} has no {flag}"
+                seen += 1
+            elif flag:
+                raise AssertionError(f"{document.stem} has no verb {verb}")
+    assert seen > 10
+
+
+@functools.cache
+def _flags(room: str, verb: str) -> set[str]:
+    return set(completion.flags_of([room, verb]))
+
+
+@pytest.mark.parametrize("document", sorted(ROOT.glob("docs/troubleshooting/*.md")), ids=lambda path: path.stem)
+def test_flags_of_a_troubleshooting_page_exist(document: Path) -> None:
+    """Somewhere in the room; the alarms it names are those that runs ring."""
+    verbs = importlib.import_module(cli.ROOMS[document.stem][0]).VERBS
+    known = set[str]().union(*(_flags(document.stem, verb) for verb in verbs))
+    text = document.read_text(encoding="utf-8")
+    named = set(re.findall(r"`(?:\w+ )?(--[\w.-]+)", text))
+    assert not named - known, named - known
+
+
+def test_every_alarm_is_explained() -> None:
+    from trimtab.dialogue.ppo.alarms import WATCHED, Alarms
+    from trimtab.qcode.training.alarms import SIGNS
+
+    rooms = {"dialogue": Alarms(kl_target=1.0).look(dict.fromkeys(WATCHED, 0.0)), "qcode": SIGNS}
+    for room, alarms in rooms.items():
+        text = (ROOT / f"docs/troubleshooting/{room}.md").read_text(encoding="utf-8")
+        assert not [name for name in alarms if f"`{name}`" not in text]
