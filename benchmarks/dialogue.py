@@ -165,8 +165,7 @@ def main(
         record["throughput"] = measure_throughput(experiments[0].base)
         for row in record["throughput"]:
             name = (
-                f"PPO update over its floor ({row['critic']} critic, {row['pass']} pass over the prompts, "
-                f"{row['replies']} replies x {row['tokens']} tokens)"
+                f"PPO update over its floor ({row['critic']} critic, {row['replies']} replies x {row['tokens']} tokens)"
             )
             bars.append(bar(name, row["ratio"], f"<= {MOST_RATIO}", row["ratio"] <= MOST_RATIO))
     show(rows, compared, bars)

@@ -2,8 +2,7 @@
 
 The floor: writing the replies, and one forward and backward pass of what is trained over them per epoch. What PPO adds:
 log-probabilities of policy and reference, values, grading, credit, optimiser steps. Replies are of the full length (no
-token ends them), so that the work is the same each time. The reward's encoder remembers what it read: in the first pass
-over the prompts it reads the users' words and the replies, later the replies alone. Both are told.
+token ends them), so that the work is the same each time.
 """
 
 from __future__ import annotations
@@ -30,14 +29,12 @@ SETTINGS = PPOSettings(
 def measure_throughput(base: str, *, rounds: int = 5) -> list[dict[str, Any]]:
     """Rows with the seconds of an update and of its floor (medians), and their ratio: the median of paired ratios."""
     kinds: tuple[Literal["trunk", "own"], ...] = ("trunk", "own")
-    return [_measured(base, replace(SETTINGS, critic=kind), rounds, later) for kind in kinds for later in (False, True)]
+    return [_measured(base, replace(SETTINGS, critic=kind), rounds) for kind in kinds]
 
 
-def _measured(base: str, settings: PPOSettings, rounds: int, later: bool) -> dict[str, Any]:
-    """``later``: whether the prompts were met before."""
+def _measured(base: str, settings: PPOSettings, rounds: int) -> dict[str, Any]:
     model, tokenizer = load_model(base, dtype="float32")
-    prompts = Moods().examples("train", settings.batch_size * (1 if later else rounds + 1))
-    trainer = make_trainer(model, tokenizer, moods_rubric(), prompts, PolicyTraining(settings))
+    trainer = make_trainer(model, tokenizer, moods_rubric(), Moods().examples("train", 500), PolicyTraining(settings))
     trainer._ends = frozenset()  # pyright: ignore[reportPrivateUsage]
     trainer.update(0)  # warm: allocations, the rubric's encoder
     pairs: list[tuple[float, float]] = []
@@ -47,7 +44,6 @@ def _measured(base: str, settings: PPOSettings, rounds: int, later: bool) -> dic
     seconds = np.array(pairs)
     return {
         "critic": settings.critic,
-        "pass": "later" if later else "first",
         "replies": settings.batch_size,
         "tokens": settings.reply_max_length,
         "update_seconds": float(np.median(seconds[:, 0])),

@@ -76,20 +76,13 @@ class TextEncoder:
     """
 
     def __init__(
-        self,
-        name: str = MINILM,
-        *,
-        keep: Literal["start", "end"] = "start",
-        device: str | device | None = None,
-        bf16: bool = False,
+        self, name: str = MINILM, *, keep: Literal["start", "end"] = "start", device: str | device | None = None
     ) -> None:
-        """``name``: all-MiniLM-L6-v2 (offline), or a hub id or path that sentence-transformers can load. ``bf16``: products
-        of matrices in bfloat16 where this machine has it in hardware (of MiniLM: half the time, cosine 0.9999 or more).
+        """``name``: all-MiniLM-L6-v2 (offline), or a hub id or path that sentence-transformers can load.
 
         Code of a repository is never executed. Raises ValueError where a package is missing or its files changed.
         """
         self.name = name
-        self.bf16 = bf16 and _has_bf16(str(device or "cpu"))
         self._model = _loaded(name, str(device or "cpu"))
         self._model.tokenizer.truncation_side = {"start": "right", "end": "left"}[keep]
         self.width = int(self.tensor(["how wide?"]).shape[1])
@@ -103,12 +96,7 @@ class TextEncoder:
 
     def tensor(self, texts: Sequence[str], *, batch_size: int = 32) -> Tensor:
         """The vectors [N, width], float32, left on the encoder's device."""
-        import torch
-
-        with torch.autocast(self._model.device.type, torch.bfloat16, enabled=self.bf16):
-            made = self._model.encode(
-                list(texts), batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False
-            )
+        made = self._model.encode(list(texts), batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False)
         return made.float()
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:
@@ -116,15 +104,6 @@ class TextEncoder:
         if not len(texts):
             return np.zeros((0, self.width), np.float32)
         return self.tensor(texts, batch_size=batch_size).cpu().numpy()
-
-
-def _has_bf16(device: str) -> bool:
-    """Whether bfloat16 is faster than float32 there, not only emulated."""
-    import torch
-
-    if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # pyright: ignore[reportPrivateUsage]
 
 
 def _loaded(name: str, device: str) -> SentenceTransformer:

@@ -61,11 +61,10 @@ class Remembering:
 
 
 def minilm(name: str = MINILM, device: str | None = None) -> Remembering:
-    """The sentence encoder, remembering what it read, in bfloat16 where the machine has it: gradings take half the time,
-    and probabilities differ by 0.01 at most (tested). Raises ValueError where its package is missing."""
+    """The sentence encoder, remembering what it read. Raises ValueError where its package is missing."""
     from trimtab.encoders.minilm import TextEncoder
 
-    return Remembering(TextEncoder(name, device=device, bf16=True).encode)
+    return Remembering(TextEncoder(name, device=device).encode)
 
 
 def heard(example: Example) -> str:
