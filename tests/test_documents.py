@@ -76,7 +76,7 @@ def _filled(arguments: list[str]) -> list[str]:
 
 def _mentioned(arguments: list[str]) -> None:
     """A command named in passing: its room and verb exist, and its flags, though not all that it needs is given."""
-    known = {flag for flag in re.findall(r"--[\w.-]+", _help_of(arguments[:2]))}
+    known = set(re.findall(r"--[\w.-]+", _help_of(arguments[:2])))
     for word in arguments:
         if word.startswith("--") and word != "--help":
             assert word in known, f"{' '.join(arguments[:2])} has no {word}"

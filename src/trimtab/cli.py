@@ -7,8 +7,8 @@ A room is a module named in ``ROOMS``, imported only when it is asked for. It de
 - optionally ``RECIPES: dict[str, dict[str, object]]``: for a verb, named instances of its class (``tiny``, ``paper``),
   from which the flags then depart.
 
-Such a module imports no torch at its top level, so that help is immediate. ``trimtab demo | runs | report | completion`` stand above the
-rooms (``trimtab.commands``).
+Such a module imports no torch at its top level, so that help is immediate. ``trimtab demo | runs | report | completion``
+stand above the rooms (``trimtab.commands``).
 """
 
 from __future__ import annotations
