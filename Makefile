@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## answer prompts, train a tree policy, compare it honestly, write the report
-	$(BIN)/trimtab speculation demo
+demo: $(STAMP) ## the four rooms, each on its embedded models: learn, judge, one table and one page
+	$(BIN)/trimtab demo
 
 test: $(STAMP) ## the fast tests
 	$(BIN)/python -m pytest -q

@@ -1,4 +1,4 @@
-"""Which share of each room do the tests run? ``python dev/coverage_by_room.py coverage.json`` (made by ``make coverage``)."""
+"""Which share of each room do the tests run? ``python dev/coverage_by_room.py coverage.json`` (of ``make coverage``)."""
 
 from __future__ import annotations
 

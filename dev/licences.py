@@ -1,4 +1,4 @@
-"""Under which licences is what trimtab depends on? ``python dev/licences.py`` prints docs/licences.md from installed metadata."""
+"""Under which licences is what trimtab depends on? ``python dev/licences.py`` prints docs/licences.md."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Checkpoint:
 
 
 def _read(path: Path) -> Checkpoint:
-    with refusing(path, "checkpoint", "delete it to go on from the one before it"):
+    with refusing(path, "checkpoint", "Delete it to go on from the one before it"):
         with safe_open(path, framework="numpy") as file:
             header = json.loads(file.metadata()["checkpoint"])
         return Checkpoint(path, _whole(header["step"]), dict(header["state"]), _bookkeeping(header["bookkeeping"]))
