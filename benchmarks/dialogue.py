@@ -3,10 +3,11 @@
 python benchmarks/dialogue.py [--out runs/dialogue] [--seeds 3] [--arms sft ppo ...] [--json OUT]
 
 Arms, all from the same supervised models (three seeds) and judged on 400 dialogues that none has seen, with the same noise:
-the supervised model; the best of 8 of its replies (trains nothing); PPO with a critic; RLOO by TRL on as many replies; PPO
-without a cost of leaving the reference (the negative control); one LoRA adapter, and three that take turns ("agents", at as
-many replies). All learn from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here for the first
-time. `--control-seeds`: seeds of all arms but the first and PPO. Arms that were run are kept in --out, and not run again.
+the supervised model; the same at lower temperatures (which costs nothing, and loses diversity); the best of 8 of its replies
+(trains nothing); PPO with a critic, and its greedy replies; RLOO by TRL on as many replies; PPO without a cost of leaving
+the reference (the negative control); one LoRA adapter, and three that take turns ("agents", at as many replies). All learn
+from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here for the first time. `--control-seeds`:
+seeds of all arms but the first and PPO. Arms that were run are kept in --out, and not run again.
 `--arms` with nothing behind it: the throughput alone.
 """
 
@@ -29,7 +30,7 @@ from trimtab.dialogue.tasks.moods_reward import moods_rubric
 from trimtab.dialogue.throughput import measure_throughput
 from trimtab.records import write_json
 
-ARMS = ("sft", "best-of-8", "ppo", "rloo", "ppo-no-kl", "lora", "agents")
+ARMS = ("sft", "sft-0.3", "sft-greedy", "best-of-8", "ppo", "ppo-greedy", "rloo", "ppo-no-kl", "lora", "agents")
 ALL_SEEDS = ("sft", "ppo")
 LEAST_GAIN, LEAST_GRAMMATICAL, MOST_DIVERSITY_LOSS, LEAST_EXPLAINED = 0.40, 0.90, 0.15, 0.3
 MOST_RATIO = 1.5

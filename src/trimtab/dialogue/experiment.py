@@ -89,6 +89,13 @@ class Experiment:
         model, tokenizer = self.load()
         return self._keep("sft", self._answers(model, tokenizer), {"kl": 0.0})
 
+    def colder(self, name: str, source: str, temperature: float) -> dict[str, Any]:
+        """A model that is there already, answering at another temperature: what costs nothing to try."""
+        model, tokenizer = load_model(source, dtype="float32")
+        manner = replace(self.manner, temperature=temperature)
+        replies = answer(model, tokenizer, self.test_examples(), manner)
+        return self._keep(name, replies, {"temperature": temperature, "training_replies": 0})
+
     def best_of_8(self) -> dict[str, Any]:
         model, tokenizer = self.load()
         replies = best_of(model, tokenizer, self.test_examples(), moods_rubric(), 8, self.manner)
@@ -254,12 +261,15 @@ class Experiment:
         """Arm -> what runs it."""
         return {
             "sft": self.sft,
+            "sft-0.3": lambda: self.colder("sft-0.3", self.base, 0.3),
+            "sft-greedy": lambda: self.colder("sft-greedy", self.base, 0.0),
             "best-of-8": self.best_of_8,
             "ppo": self.ppo_arm,
             "rloo": self.rloo_arm,
             "ppo-no-kl": self.without_kl,
             "lora": self.lora,
             "agents": self.agents,
+            "ppo-greedy": lambda: self.colder("ppo-greedy", str(self.folder / str(self.seed) / "ppo" / "model"), 0.0),
         }
 
     def run(self, name: str) -> None:
