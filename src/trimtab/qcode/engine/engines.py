@@ -25,9 +25,16 @@ def _python(**options: Any) -> Executor:
     return Sandboxed("python", **options)
 
 
+def _running(**options: Any) -> Executor:
+    from trimtab.qcode.engine.kdb.running import Running
+
+    return Running(**options)
+
+
 ENGINES: dict[str, Factory] = {
     "q-embedded": _embedded,
     "python": _python,
+    "q-ipc": _running,
 }
 
 
