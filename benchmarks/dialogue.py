@@ -11,7 +11,6 @@ time. `--control-seeds`: seeds of all arms but the first and PPO. Arms that were
 
 from __future__ import annotations
 
-import json as json_module
 import time
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,13 @@ import torch
 import tyro
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
 from trimtab.dialogue.comparison import Arm, Comparison, compare
 from trimtab.dialogue.evaluating import columns_of
 from trimtab.dialogue.experiment import Experiment
 from trimtab.dialogue.tasks.moods_reward import moods_rubric
 from trimtab.dialogue.throughput import measure_throughput
+from trimtab.records import write_json
 
 ARMS = ("sft", "best-of-8", "ppo", "rloo", "ppo-no-kl", "lora", "agents")
 ALL_SEEDS = ("sft", "ppo")
@@ -174,8 +173,7 @@ def main(
     record |= {"date": machine.today(), "hardware": machine.hardware(), "versions": machine.versions()}
     say(f"{time.perf_counter() - started:.0f} s")
     if json is not None:
-        text = json_module.dumps(record, indent=1) + "\n"
-        replace_file(json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_json(json, record)
 
 
 if __name__ == "__main__":

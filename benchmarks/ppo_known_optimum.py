@@ -9,7 +9,6 @@ policy that PPO trained. The trainer is the one of `trimtab dialogue train`, on 
 
 from __future__ import annotations
 
-import json as json_module
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -20,12 +19,12 @@ import torch
 import tyro
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
 from trimtab.dialogue.ppo.building import make_learner
 from trimtab.dialogue.ppo.enumerable import Enumerable, TableGrader
 from trimtab.dialogue.ppo.settings import PPOSettings
 from trimtab.dialogue.ppo.trainer import PPOTrainer, Update, head_names
+from trimtab.records import write_json
 
 LEAST_GAP, MOST_KL_ERROR = 0.95, 0.05
 
@@ -117,8 +116,7 @@ def main(seeds: int = 3, steps: int = 150, batch_size: int = 1024, json: Path | 
         about = {"date": machine.today(), "hardware": machine.hardware(), "versions": machine.versions()}
         shown = asdict(settings_of(Enumerable(), steps, batch_size, 0))
         record = {"rows": rows, "bars": bars, "settings": shown, **about}
-        text = json_module.dumps(record, indent=1) + "\n"
-        replace_file(json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
+        write_json(json, record)
 
 
 if __name__ == "__main__":

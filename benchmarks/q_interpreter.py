@@ -8,7 +8,6 @@ thread does all the work, so loops are judged by the processor's time, which oth
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ import numpy as np
 import tyro
 
 from trimtab import machine
-from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
 from trimtab.qcode.q.session import Session
+from trimtab.records import bar, write_json
 
 STEPS = 100_000
 LOOPS = {
@@ -106,19 +105,14 @@ def main(command: Interpreter) -> None:
     for row in rows:
         table.add(*(row.get(column) for column in table.columns))
     table.print()
-    bars = [_bar(f"{row['what']}: times numpy or pandas", row["ratio"], 5.0) for row in fast]
-    bars += [_bar(f"{row['what']}: processor seconds", row["processor_seconds"], 0.5) for row in slow]
-    bars.append(_bar("start of an interpreter: seconds", start, 0.005))
-    for bar in bars:
-        say(f"{'holds' if bar['holds'] else 'FAILS'}: {bar['name']} {bar['value']:.4f} (at most {bar['bound']})")
+    bars = [bar(f"{row['what']}: times numpy or pandas", row["ratio"], 5.0, above=False) for row in fast]
+    bars += [bar(f"{row['what']}: processor seconds", row["processor_seconds"], 0.5, above=False) for row in slow]
+    bars.append(bar("start of an interpreter: seconds", start, 0.005, above=False))
+    for one in bars:
+        say(f"{'holds' if one['holds'] else 'FAILS'}: {one['name']} {one['value']:.4f} (at most {one['bound']})")
     if command.json:
         record = {"date": machine.today(), "hardware": machine.hardware(), "rows": rows, "bars": bars}
-        text = json.dumps(record, indent=1) + "\n"
-        replace_file(command.json, lambda scratch: scratch.write_text(text, encoding="utf-8"))
-
-
-def _bar(name: str, value: float, bound: float) -> dict[str, Any]:
-    return {"name": name, "value": value, "bound": bound, "holds": bool(value <= bound)}
+        write_json(command.json, record)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """What does it cost to grade a program in a process of its own, and does a batch with attackers in it end as it must?
 
-python benchmarks/sandbox.py [--programs 10000] [--rounds 15] [--json OUT]
+python benchmarks/sandbox.py [--programs 10000] [--rounds 15] [--humaneval HumanEval.jsonl.gz] [--json OUT]
 
 Cost: processor time of everything that takes part (the grader, the fork server, the program's process) for a small program
 with three tests, in interleaved rounds. The bar is on the least of the rounds, for neighbours on the machine only add; the
 median stands beside it. Batch: endless loops, memory bombs, fork bombs and killers of the parent, 1% each, among honest
-programs that are right, wrong or raise; every verdict is known beforehand.
+programs that are right, wrong or raise; every verdict is known beforehand. HumanEval, where its file is given: published
+solutions all pass, prompts alone all fail.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from trimtab import machine
 from trimtab.console import Table, progress_bar, say
 from trimtab.qcode.engine.protocol import CallTest, Limits, Program, Status, Verdict
 from trimtab.qcode.engine.sandboxed import Sandboxed
+from trimtab.qcode.problems.readers import read_humaneval
 from trimtab.records import bar, write_json
 
 BOUND_MS, GROWTH_MIB = 2.5, 8.0
@@ -44,6 +46,8 @@ class Bench:
     """Programs in a round."""
     workers: int = 2
     """At a time, in the batch. (Cost is measured with one.)"""
+    humaneval: Path | None = None
+    """HumanEval's file (.jsonl or .jsonl.gz), to grade its solutions and its prompts alone."""
     json: Path | None = None
     """Where to write rows and bars."""
 
@@ -238,6 +242,24 @@ def judged(programs: Sequence[tuple[str, str, Status]], outcome: Outcome) -> tup
     return table, bars
 
 
+def humaneval(file: Path, workers: int) -> tuple[Table, list[dict[str, object]]]:
+    """Grade the published solutions, and the prompts alone."""
+    problems = read_humaneval(file).problems
+    tests = [problem.tests for problem in problems]
+    with Sandboxed("python", Limits(cpu_seconds=5, wall_seconds=30), workers) as executor:
+        solutions = executor.run([problem.program(problem.references[0]) for problem in problems], tests)
+        prompts = executor.run([problem.program(problem.starter) for problem in problems], tests)
+    table = Table("HumanEval", ("programs", "count", "pass", "weak"))
+    for name, verdicts in (("solutions", solutions), ("prompts alone", prompts)):
+        table.add(name, len(verdicts), sum(v.passed for v in verdicts), sum(v.weak for v in verdicts))
+    failing, passing = sum(not v.passed for v in solutions), sum(v.passed for v in prompts)
+    return table, [
+        bar("HumanEval: problems", len(problems), 164, above=True, equal=True),
+        bar("HumanEval: solutions that do not pass", failing, 0, above=False),
+        bar("HumanEval: prompts alone that pass", passing, 0, above=False),
+    ]
+
+
 def main(command: Bench) -> None:
     """Measure, print, write."""
     load = os.getloadavg()[0]
@@ -247,11 +269,17 @@ def main(command: Bench) -> None:
     batch_table, more = judged(programs, run_batch(programs, command.workers))
     batch_table.print()
     bars += more
+    tables = [cost_table, batch_table]
+    if command.humaneval:
+        human_table, more = humaneval(command.humaneval, command.workers)
+        human_table.print()
+        tables.append(human_table)
+        bars += more
     for one in bars:
         say(f"{'holds' if one['holds'] else 'FAILS'}  {one['name']}: {one['value']:.2f} (bound {one['bound']})")
     if command.json:
         about = {"date": machine.today(), "hardware": machine.hardware(), "versions": machine.versions()}
-        rows = [*cost_table.plain_rows(), *batch_table.plain_rows()]
+        rows = [row for table in tables for row in table.plain_rows()]
         write_json(command.json, {**about, "commit": machine.commit(), "load": load, "rows": rows, "bars": bars})
         say(f"written to {command.json}")
 

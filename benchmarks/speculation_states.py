@@ -9,7 +9,6 @@ everything else in the rounds.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from trimtab import machine
 from trimtab.console import say
 from trimtab.encoders.hidden import HiddenProjection
 from trimtab.policies.mlp import MLP
+from trimtab.records import write_json
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.context import HISTORY_NAMES, FeatureSet
 from trimtab.speculation.engine.generation import RoundState
@@ -172,7 +172,7 @@ def main(command: States) -> None:
     if command.json:
         record = {"date": machine.today(), "hardware": machine.hardware(), "commit": machine.commit(), "rows": rows}
         record |= {"pair": vars(command.pair), "shape": list(command.shape), "threads": command.threads}
-        command.json.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(command.json, record)
 
 
 if __name__ == "__main__":

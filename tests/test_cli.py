@@ -74,6 +74,9 @@ def test_help_at_each_level(capsys: pytest.CaptureFixture[str]) -> None:
         cli.run(["testing", "greet", "--help"])
     assert ended.value.code == 0
     assert "How often." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.run(["testing", "fail", "--help"])
+    assert "Recipes: files (`trimtab testing fail files`)." in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,8 @@ def _parse(room: str, verb: str, module: Any, arguments: Sequence[str]) -> Any:
     if recipes and arguments and not arguments[0].startswith("-"):
         _choose("recipe", arguments[0], recipes)
         return fill(module.VERBS[verb], args=arguments[1:], prog=prog, default=recipes[arguments[0]])
-    note = f"Recipes: {', '.join(recipes)}." if recipes else None
-    return fill(module.VERBS[verb], args=arguments, prog=prog, epilog=note)
+    note = f" Recipes: {', '.join(recipes)} (`{prog} {next(iter(recipes))}`)." if recipes else ""
+    return fill(module.VERBS[verb], args=arguments, prog=prog, description=_summary(module.VERBS[verb]) + note)
 
 
 def dispatch(arguments: Sequence[str]) -> int:

@@ -62,10 +62,9 @@ def test_a_promise_comes_back_from_its_files(made: Takers, tmp_path: Path, eps: 
     promise.save(tmp_path)
     back = Promise.load(tmp_path)
     table = made.split.held_out
-    names = ("tail", "echo", "look_back", "focus", "reach", "hidden")
-    seen_PF = np.concatenate([table.features[name] for name in names], axis=1).astype(float)
-    chosen = [back.choose(row) for row in seen_PF]
-    assert chosen == [promise.choose(row) for row in seen_PF]
+    rows = [table.subset([row]).features for row in range(len(table.prompts))]
+    chosen = [back.choose(row) for row in rows]
+    assert chosen == [promise.choose(row) for row in rows]
     if eps == 0.001:
         assert set(chosen) == {None}
         return
@@ -74,6 +73,30 @@ def test_a_promise_comes_back_from_its_files(made: Takers, tmp_path: Path, eps: 
     assert set(budgets[~hard_P]) == {32}
     assert (budgets[hard_P] == 64).mean() > 0.7
     assert {one[0] for one in chosen if one} <= set(ACTIONS)
+
+
+def test_what_the_action_taken_would_keep_tells_the_budget(tmp_path: Path) -> None:
+    """Which prompts are hard is said nowhere but in a number of the taken action at the budget in question."""
+    table = _table()
+    hard_P, random = table.features["echo"][:, 0], np.random.default_rng(1)
+    features = {**table.features, "echo": np.zeros((len(hard_P), 2), np.float32)}
+    for budget in table.budgets:
+        block_PAK = random.standard_normal((len(hard_P), 3, 2)).astype(np.float32)
+        block_PAK[:, :, 1] = hard_P[:, None] if budget == 32 else 0.5
+        features[f"kept@{budget}"] = block_PAK.reshape(len(hard_P), -1)
+    split = Split.of(replace(table, features=features), 0.2, 0.4)
+    blind = judged(taken := fit_takers(split, "fidelity", ENCODER), promised(taken, 0.05, 0.1))
+    made = fit_takers(split, "fidelity", ENCODER + "+kept")
+    row = judged(made, given := promised(made, 0.05, 0.1))
+    assert row["violations"] <= 0.12
+    assert row["mean_budget"] < blind["mean_budget"] - 5
+    promise = Promise.of(made, given, {})
+    promise.save(tmp_path)
+    rows = [split.held_out.subset([at]).features for at in range(20)]
+    assert [Promise.load(tmp_path).choose(one) for one in rows] == [promise.choose(one) for one in rows]
+    budgets = [found[1] for one in rows if (found := promise.choose(one))]
+    places = given.choose(made.contexts[2][:20])
+    assert budgets == [made.budgets[place] for place in places]
 
 
 def test_bad_input(made: Takers, tmp_path: Path) -> None:
@@ -85,7 +108,7 @@ def test_bad_input(made: Takers, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="format other: expected trimtab-compression-promise-1"):
         Promise.load(tmp_path)
     split = made.split
-    with pytest.raises(ValueError, match="expected features of the prompt alone"):
+    with pytest.raises(ValueError, match="the table holds no features 'kept@32'"):
         fit_takers(split, "fidelity", "structural+kept")
     backwards = replace(split.train, budgets=(64, 32))
     with pytest.raises(ValueError, match="ascending order; tabulate so"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trimtab.compression.quality import broken, calibrated, fixed_budget, kept, rule, smallest
+from trimtab.compression.quality import broken, calibrated, fixed_budget, kept, mixed_budget, rule, smallest
 
 
 def test_the_smallest_budget_that_reaches_the_threshold() -> None:
@@ -28,6 +28,14 @@ def test_the_smallest_fixed_budget() -> None:
     rates, tokens = np.array([0.5, 0.2, 0.05]), np.array([100, 300])
     assert fixed_budget(rates, (10, 20, 40), tokens, 0.2) == 20
     assert fixed_budget(rates, (10, 20, 40), tokens, 0.01) == 200
+
+
+def test_fixed_budgets_by_lot() -> None:
+    rates, tokens = np.array([0.5, 0.2, 0.05]), np.array([100, 100])
+    assert mixed_budget(rates, (10, 20, 40), tokens, 0.2) == 20
+    assert mixed_budget(rates, (10, 20, 40), tokens, 0.35) == pytest.approx(15)  # one half of 10 and of 20
+    assert mixed_budget(rates, (10, 20, 40), tokens, 0.01) == pytest.approx(40 + 0.8 * 60)  # one fifth of 40, else all
+    assert mixed_budget(np.array([0.5, 0.4, 0.1]), (10, 20, 30), tokens, 0.3) == pytest.approx(20)  # 10 and 30: no 20
 
 
 def _made(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -98,6 +98,12 @@ def test_online_answers_a_question_file_and_goes_on(tmp_path: Path, capsys: pyte
     assert said.count("learned from") == 1  # one question was left
     assert len(json.loads(answers.splitlines()[1])["choices"][0]["turns"]) == 2
 
+    questions.write_text("".join(json.dumps(row | {"question_id": 7 + row["question_id"]}) + "\n" for row in rows))
+    status, _, error = trimtab(capsys, "online", *arguments, *tree)
+    assert status == 2
+    assert "line 1 answers the question 0; the 1. question given is 7" in error
+    assert (out / "answers.jsonl").read_text() == answers
+
 
 @pytest.mark.parametrize(
     ("arguments", "message"),

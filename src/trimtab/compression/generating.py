@@ -57,14 +57,13 @@ def _seen(
     ids: Sequence[int],
     policy: Router | Promise,
     budgets: Sequence[int],
-) -> np.ndarray:
-    """What a policy sees of a prompt [F]. Reads the prompt once. Raises ValueError for text encoders of other weights."""
+) -> dict[str, np.ndarray]:
+    """What a policy may see of a prompt, named vectors [1, K]. Reads it once. Raises ValueError for other text encoders."""
     actions = [parse(name) for name in policy.actions]
     features = prompt_features(sources_of(policy), tokenizer, actions, budgets)
     check_fingerprints(features, policy.about)
     read = prefill(model, ids, features.weights)
-    named = {name: vector[None] for name, vector in features(read, Prompt("prompt", tuple(ids))).items()}
-    return chosen(named, policy.encoder)[0]
+    return {name: vector[None] for name, vector in features(read, Prompt("prompt", tuple(ids))).items()}
 
 
 def _check_model(model: PreTrainedModel, about: Mapping[str, Plain], path: Path) -> None:
@@ -85,8 +84,8 @@ def routed(
     """
     router = Router.load(policy)
     _check_model(model, router.about, policy)
-    features_F = _seen(model, tokenizer, ids, router, [router.budget])
-    column = int(router.choose(features_F[None])[0])
+    features = _seen(model, tokenizer, ids, router, [router.budget])
+    column = int(router.choose(chosen(features, router.encoder))[0])
     return parse(router.actions[column]), router.budget
 
 

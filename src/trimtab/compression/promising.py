@@ -10,7 +10,7 @@ On disk: ``promise.safetensors`` (arrays) and ``promise.json`` (what they mean).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -19,10 +19,11 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 from trimtab.checkpoints import replace_file
-from trimtab.compression.context_encoders import KEPT
+from trimtab.compression.context_encoders import KEPT, vector_of
 from trimtab.compression.features import chosen
 from trimtab.compression.judging import Split
-from trimtab.compression.quality import Kept, QualityRule, fixed_budget, kept, rule
+from trimtab.compression.kept_features import name_of
+from trimtab.compression.quality import Kept, QualityRule, fixed_budget, kept, mixed_budget, rule
 from trimtab.compression.regression import Ridge
 from trimtab.compression.router import Scaler
 from trimtab.compression.table import RewardTable
@@ -35,14 +36,53 @@ FORMAT = "trimtab-compression-promise-1"
 FOLDS = 5
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What is seen of prompts. Those who take the actions see features of the prompt alone (``plain``); the rule sees these
+    and, where ``kept``, what the action taken at each budget would keep (``kept_features``)."""
+
+    plain: str
+    kept: bool
+    actions: int
+    budgets: tuple[int, ...]
+
+    @classmethod
+    def of(cls, encoder: str, actions: int, budgets: tuple[int, ...]) -> Self:
+        """The sight that ``--context-encoder-model`` names."""
+        parts = [vector_of(part) for part in encoder.split("+")]
+        return cls("+".join(part for part in parts if part != KEPT), KEPT in parts, actions, budgets)
+
+    def asked(
+        self, features: Mapping[str, np.ndarray], contexts_PF: np.ndarray, columns: Sequence[np.ndarray]
+    ) -> np.ndarray:
+        """What the rule sees [P, F + B K] where ``columns`` [P] are taken at each budget."""
+        if not self.kept:
+            return contexts_PF
+        rows, own = np.arange(len(contexts_PF)), [contexts_PF]
+        for budget, column_P in zip(self.budgets, columns, strict=True):
+            block_PX = chosen(features, name_of(budget))
+            own.append(block_PX.reshape(len(rows), self.actions, -1)[rows, column_P])
+        return np.concatenate(own, axis=1)
+
+    def seen(self, plain: int, width: int) -> list[np.ndarray] | None:
+        """The columns that each budget's regression sees, of ``width``, the first ``plain`` of the prompt alone."""
+        if not self.kept:
+            return None
+        each = (width - plain) // len(self.budgets)
+        starts = [plain + place * each for place in range(len(self.budgets))]
+        return [np.concatenate((np.arange(plain), np.arange(start, start + each))) for start in starts]
+
+
 @dataclass(frozen=True, eq=False)
 class Takers:
-    """The actions taken at each budget, and their quality: ``contexts`` [P, F] and ``quality`` [P, B] of the training,
-    calibration and held-out part; ``fixed_PB``: the held-out quality of the action best on the training part."""
+    """The actions taken at each budget. ``contexts``, what the rule sees [P, X], and ``quality`` [P, B] are those of the
+    training, calibration and held-out part; ``fixed_PB``: the held-out quality of the action best on the training part.
+    ``scaler`` is of the prompt's features, ``asked`` of what the rule sees."""
 
     split: Split
     encoder: str
     scaler: Scaler
+    asked: Scaler
     takers: tuple[MLP, ...]
     contexts: tuple[np.ndarray, np.ndarray, np.ndarray]
     quality: tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -52,38 +92,40 @@ class Takers:
     def budgets(self) -> tuple[int, ...]:
         return self.split.train.budgets
 
+    @property
+    def sight(self) -> Sight:
+        return Sight.of(self.encoder, len(self.split.train.actions), self.budgets)
+
 
 def fit_takers(split: Split, part: str, encoder: str) -> Takers:
     """Learn which action to take at each budget.
 
-    Raises ValueError for budgets out of order, features that depend on the budget, and a part that is no quality of 0..1.
+    Raises ValueError for budgets out of order, features that the table lacks, and a part that is no quality of 0..1.
     """
-    check(split.train, part, encoder)
+    check(split.train, part)
+    sight = Sight.of(encoder, len(split.train.actions), split.train.budgets)
     parts = (split.train, split.calibration, split.held_out)
-    raw = [chosen(one.features, encoder) for one in parts]
+    raw = [chosen(one.features, sight.plain) for one in parts]
     scaler = Scaler.of(raw[0])
-    contexts = (scaler(raw[0]), scaler(raw[1]), scaler(raw[2]))
-    takers: list[MLP] = []
-    columns: list[list[np.ndarray]] = [[], [], []]
-    for budget in split.train.budgets:
-        rewards_PA = split.train.rewards(part, budget).astype(np.float64)
-        takers.append(Ridge().fit(contexts[0], rewards_PA))
-        columns[0].append(_cross_fitted(contexts[0], rewards_PA))
-        for place in (1, 2):
-            columns[place].append(takers[-1].scores(contexts[place]).argmax(axis=1))
-    best = [split.train.rewards(part, b).mean(axis=0).argmax() for b in split.train.budgets]
+    plain = [scaler(one) for one in raw]
+    rewards = [split.train.rewards(part, budget).astype(np.float64) for budget in split.train.budgets]
+    takers = tuple(Ridge().fit(plain[0], rewards_PA) for rewards_PA in rewards)
+    columns = [[_cross_fitted(plain[0], rewards_PA) for rewards_PA in rewards]]
+    columns += [[taker.scores(contexts).argmax(axis=1) for taker in takers] for contexts in plain[1:]]
+    best = [rewards_PA.mean(axis=0).argmax() for rewards_PA in rewards]
     fixed = [np.full(len(split.held_out.prompts), column) for column in best]
-    earned = [_earned(one, part, own) for one, own in zip(parts, columns, strict=True)]
+    seen = [sight.asked(one.features, own, taken) for one, own, taken in zip(parts, plain, columns, strict=True)]
+    earned = [_earned(one, part, taken) for one, taken in zip(parts, columns, strict=True)]
+    asked = Scaler.of(seen[0])
+    contexts = (asked(seen[0]), asked(seen[1]), asked(seen[2]))
     quality = (earned[0], earned[1], earned[2])
-    return Takers(split, encoder, scaler, tuple(takers), contexts, quality, _earned(split.held_out, part, fixed))
+    return Takers(split, encoder, scaler, asked, takers, contexts, quality, _earned(split.held_out, part, fixed))
 
 
-def check(table: RewardTable, part: str, encoder: str) -> None:
+def check(table: RewardTable, part: str) -> None:
     """Raises ValueError for what no promise can be made of."""
     if list(table.budgets) != sorted(table.budgets):
         raise ValueError(f"the table's budgets are {table.budgets}: expected them in ascending order; tabulate so")
-    if KEPT in encoder.split("+"):
-        raise ValueError("what each action keeps differs from budget to budget: expected features of the prompt alone")
     values = np.stack([table.rewards(part, budget) for budget in table.budgets])
     if values.min() < 0 or values.max() > 1 + 1e-6:
         raise ValueError(
@@ -111,18 +153,20 @@ def _earned(table: RewardTable, part: str, columns: list[np.ndarray]) -> np.ndar
 def promised(made: Takers, eps: float, delta: float) -> QualityRule:
     """The rule that picks the budget, calibrated. Raises ValueError as ``quality.calibrated``."""
     train, calibration = ((made.contexts[place], made.quality[place]) for place in (0, 1))
-    return rule(made.budgets, train, calibration, eps, delta)
+    seen = made.sight.seen(len(made.scaler.mean_F), len(made.asked.mean_F))
+    return rule(made.budgets, train, calibration, eps, delta, seen)
 
 
 def judged(made: Takers, given: QualityRule) -> dict[str, Any]:
     """What a rule did on the held-out part, beside the smallest fixed budget that is as safe (of the best fixed action,
-    and of the learned actions)."""
+    and of the learned actions), and beside fixed budgets drawn by lot that are as safe."""
     tokens_P, eps = made.split.held_out.prompt_tokens_P, given.eps
     did = outcome(made, given)
     safe = [
         fixed_budget((quality_PB < 1 - eps).mean(axis=0), made.budgets, tokens_P, did.violations)
         for quality_PB in (made.fixed_PB, made.quality[2])
     ]
+    lot = mixed_budget((made.fixed_PB < 1 - eps).mean(axis=0), made.budgets, tokens_P, did.violations)
     return {
         "eps": eps,
         "delta": given.delta,
@@ -131,6 +175,7 @@ def judged(made: Takers, given: QualityRule) -> dict[str, Any]:
         "mean_budget": did.mean_budget,
         "full_cache": did.full,
         "smallest_fixed_budget": safe[0],
+        "fixed_budgets_by_lot": lot,
         "smallest_fixed_budget_learned_action": safe[1],
     }
 
@@ -151,6 +196,7 @@ class Promise:
     actions: tuple[str, ...]
     encoder: str
     scaler: Scaler
+    asked: Scaler
     takers: tuple[MLP, ...]
     rule: QualityRule
     about: Mapping[str, Plain] = field(default_factory=dict[str, Plain])
@@ -162,22 +208,26 @@ class Promise:
     @classmethod
     def of(cls, made: Takers, given: QualityRule, about: Mapping[str, Plain]) -> Self:
         """The promise of a rule that was calibrated."""
-        return cls(made.split.train.actions, made.encoder, made.scaler, made.takers, given, about)
+        return cls(made.split.train.actions, made.encoder, made.scaler, made.asked, made.takers, given, about)
 
-    def choose(self, features_F: np.ndarray) -> tuple[str, int] | None:
-        """The action and the budget for a prompt's features; None: the full cache."""
-        contexts = self.scaler(features_F[None])
-        place = int(self.rule.choose(contexts)[0])
+    def choose(self, features: Mapping[str, np.ndarray]) -> tuple[str, int] | None:
+        """The action and the budget for a prompt's named features [1, K]; None: the full cache."""
+        sight = Sight.of(self.encoder, len(self.actions), self.rule.budgets)
+        contexts = self.scaler(chosen(features, sight.plain))
+        columns = [taker.scores(contexts).argmax(axis=1) for taker in self.takers]
+        place = int(self.rule.choose(self.asked(sight.asked(features, contexts, columns)))[0])
         if place == len(self.rule.budgets):
             return None
-        return self.actions[int(self.takers[place].scores(contexts)[0].argmax())], self.rule.budgets[place]
+        return self.actions[int(columns[place][0])], self.rule.budgets[place]
 
     def save(self, folder: Path) -> None:
         """Write ``folder/promise.safetensors`` and ``folder/promise.json``."""
         folder.mkdir(parents=True, exist_ok=True)
         named = {f"taker/{place}": taker for place, taker in enumerate(self.takers)} | {"scores": self.rule.scores}
         arrays = {f"{name}/{key}": value for name, mlp in named.items() for key, value in mlp.arrays().items()}
-        arrays |= {"mean_F": self.scaler.mean_F, "scale_F": self.scaler.scale_F}
+        scalers = {"scaler": self.scaler, "asked": self.asked}
+        arrays |= {f"{name}/mean_F": scaler.mean_F for name, scaler in scalers.items()}
+        arrays |= {f"{name}/scale_F": scaler.scale_F for name, scaler in scalers.items()}
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         replace_file(folder / "promise.safetensors", lambda scratch: save_file(whole, scratch))
         rule = self.rule
@@ -210,8 +260,13 @@ class Promise:
         return cls(
             tuple(meaning["actions"]),
             meaning["encoder"],
-            Scaler(arrays["mean_F"], arrays["scale_F"]),
+            _scaler(arrays, "scaler"),
+            _scaler(arrays, "asked"),
             tuple(MLP.from_arrays(under(f"taker/{place}", arrays)) for place in range(len(budgets))),
             QualityRule(budgets, scores, threshold, meaning["eps"], meaning["delta"]),
             meaning["about"],
         )
+
+
+def _scaler(arrays: Mapping[str, np.ndarray], name: str) -> Scaler:
+    return Scaler(arrays[f"{name}/mean_F"], arrays[f"{name}/scale_F"])

@@ -10,12 +10,14 @@ broken at all thresholds below one that breaks it.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from trimtab.compression.regression import STRENGTHS, solve
 from trimtab.maths.risk import conformal
+from trimtab.policies.bandit import linear_mlp
 from trimtab.policies.mlp import MLP
 
 GRID = 400
@@ -74,20 +76,44 @@ def calibrated(scores_PB: np.ndarray, quality_PB: np.ndarray, eps: float, delta:
     return np.inf if place is None else float(thresholds[place])
 
 
-def fit_scores(contexts_PF: np.ndarray, quality_PB: np.ndarray, eps: float, *, folds: int = 5, seed: int = 0) -> MLP:
-    """Ridge regressions of "quality >= 1 - eps" at each budget; the strength by cross-validated squared error."""
+Seen = Sequence[np.ndarray]
+"""For each budget, the columns of the contexts that its regression sees."""
+
+
+def fit_scores(
+    contexts_PF: np.ndarray,
+    quality_PB: np.ndarray,
+    eps: float,
+    seen: Seen | None = None,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+) -> MLP:
+    """Ridge regressions of "quality >= 1 - eps" at each budget, on the columns ``seen`` there (None: all); their strength
+    by cross-validated squared error."""
     reached_PB = (quality_PB >= 1 - eps).astype(np.float64)
     fold_P = np.random.default_rng(seed).permutation(len(contexts_PF)) % folds
+    columns = seen or [np.arange(contexts_PF.shape[1])] * quality_PB.shape[1]
 
     def error(strength: float) -> float:
         total = 0.0
         for fold in range(folds):
             inside, outside = fold_P != fold, fold_P == fold
-            mlp = solve(contexts_PF[inside], reached_PB[inside], strength)
+            mlp = _solved(contexts_PF[inside], reached_PB[inside], columns, strength)
             total += float(np.square(mlp.scores(contexts_PF[outside]) - reached_PB[outside]).sum())
         return total
 
-    return solve(contexts_PF, reached_PB, min(STRENGTHS, key=error))
+    return _solved(contexts_PF, reached_PB, columns, min(STRENGTHS, key=error))
+
+
+def _solved(contexts_PF: np.ndarray, reached_PB: np.ndarray, columns: Seen, strength: float) -> MLP:
+    """One ridge regression for each budget, as a network of one layer."""
+    budgets = reached_PB.shape[1]
+    weights_FB, bias_B = np.zeros((contexts_PF.shape[1], budgets)), np.zeros(budgets)
+    for budget, own in enumerate(columns):
+        weight, bias = solve(contexts_PF[:, own], reached_PB[:, [budget]], strength).layers[0]
+        weights_FB[own, budget], bias_B[budget] = weight[:, 0], bias[0]
+    return linear_mlp(weights_FB, bias_B)
 
 
 def rule(
@@ -96,12 +122,13 @@ def rule(
     calibration: tuple[np.ndarray, np.ndarray],
     eps: float,
     delta: float,
+    seen: Seen | None = None,
 ) -> QualityRule:
     """Fit on ``train``, calibrate on ``calibration``: each contexts [P, F] and quality [P, B], the quality being that of
     the action taken at each budget."""
     if list(budgets) != sorted(budgets):
         raise ValueError(f"budgets {budgets}: expected them in ascending order")
-    scores = fit_scores(*train, eps)
+    scores = fit_scores(*train, eps, seen)
     contexts_PF, quality_PB = calibration
     return QualityRule(budgets, scores, calibrated(scores.scores(contexts_PF), quality_PB, eps, delta), eps, delta)
 
@@ -121,3 +148,14 @@ def fixed_budget(violations_B: np.ndarray, budgets: tuple[int, ...], tokens_P: n
     """The smallest fixed budget with a violation rate of at most ``rate``; the mean prompt's length where none has."""
     enough = np.flatnonzero(violations_B <= rate)
     return float(budgets[enough[0]]) if len(enough) else float(tokens_P.mean())
+
+
+def mixed_budget(violations_B: np.ndarray, budgets: tuple[int, ...], tokens_P: np.ndarray, rate: float) -> float:
+    """Mean tokens of fixed budgets drawn by lot, blindly, with a violation rate of ``rate``: no finer grid of budgets is
+    needed to be fair to them. The best lot over two budgets, or over one and the full cache."""
+    means = [*(float(np.minimum(budget, tokens_P).mean()) for budget in budgets), float(tokens_P.mean())]
+    rates = [*violations_B.tolist(), 0.0]
+    enough = [(m, r) for m, r in zip(means, rates, strict=True) if r <= rate]
+    fewer = [(m, r) for m, r in zip(means, rates, strict=True) if r > rate]
+    lots = [m + (rate - r) / (more - r) * (less - m) for m, r in enough for less, more in fewer]
+    return min([m for m, _ in enough] + lots)

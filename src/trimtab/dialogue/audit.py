@@ -12,8 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from trimtab.dialogue.example import Reply
+from trimtab.dialogue.cheats import CHEATS, SEARCHED, SENSELESS, searched, swapped
+from trimtab.dialogue.example import Example, Reply, references
 from trimtab.dialogue.metrics import auc, mid_ranks
+from trimtab.dialogue.rewards.overlap import Bleu, Rouge
 from trimtab.rewards import Breakdown, Rubric
 from trimtab.types import Metrics
 
@@ -29,6 +31,8 @@ LENGTH_ALIKE = 0.8
 CHANCE = 0.55
 """An AUC against labels below which a part does no better than chance would."""
 TOTAL = "(total)"
+WORDS = "(words)"
+"""The number of words, in correlations: parts are named without brackets."""
 
 
 @dataclass(frozen=True)
@@ -64,57 +68,33 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(ranks_a, ranks_b)[0, 1])
 
 
-def nonsense(replies: Sequence[Reply], seed: int = 0) -> list[Reply]:
-    """Replies of the same lengths whose words are drawn from all replies, evenly among the different words."""
-    random = np.random.default_rng(seed)
-    vocabulary = sorted({word for reply in replies for word in reply.words}) or ["."]
-    drawn = [[vocabulary[i] for i in random.integers(len(vocabulary), size=len(reply.words))] for reply in replies]
-    return [Reply(reply.example, " ".join(words)) for reply, words in zip(replies, drawn, strict=True)]
+Columns = dict[str, np.ndarray]
 
 
-BAIT = (
-    "i hope i understand you and feel sorry a the hi",
-    "sorry sorry help help understand feel feel hope support <movie> you the a you",
-)
-"""Words that keyword rewards look for, in no order that means anything."""
-
-
-def baited(replies: Sequence[Reply]) -> list[Reply]:
-    """Nonsense that keyword rewards like: the same to every dialogue."""
-    return [Reply(reply.example, BAIT[index % len(BAIT)]) for index, reply in enumerate(replies)]
-
-
-def copied(replies: Sequence[Reply]) -> list[Reply]:
-    """What the user said last, said back."""
-    return [Reply(reply.example, reply.example.latest) for reply in replies]
-
-
-def empty(replies: Sequence[Reply]) -> list[Reply]:
-    """Nothing said."""
-    return [Reply(reply.example, "") for reply in replies]
-
-
-def swapped(replies: Sequence[Reply]) -> list[Reply]:
-    """Each dialogue answered with another's reply."""
-    turned = [*replies[1:], *replies[:1]]
-    return [Reply(reply.example, other.text) for reply, other in zip(replies, turned, strict=True)]
-
-
-CHEATS = {"nonsense": nonsense, "baited": baited, "copied": copied, "empty": empty, "swapped": swapped}
-SENSELESS = ("nonsense", "baited", "empty")
-"""Cheats that must not score above real replies, in any part that is to say how good a reply is."""
-
-
-def _columns(rubric: Rubric[Reply], replies: Sequence[Reply]) -> tuple[dict[str, np.ndarray], Breakdown]:
-    """Each part's raw numbers and the total. Windows are begun anew, and put back."""
+def _graded(rubric: Rubric[Reply], replies: Sequence[Reply]) -> Breakdown:
+    """Windows are begun anew, and put back."""
     before = rubric.state()
     try:
         rubric.restore({name: [] for name in before})
-        graded = rubric.breakdown(replies)
+        return rubric.breakdown(replies)
     finally:
         rubric.restore(before)
-    columns = {name: np.array(column) for name, column in graded.raw.items()}
-    return columns | {TOTAL: np.array(graded.values)}, graded
+
+
+def _columns(graded: Breakdown) -> Columns:
+    """Each part's raw numbers and the total."""
+    return {name: np.array(column) for name, column in graded.raw.items()} | {TOTAL: np.array(graded.values)}
+
+
+def _searched(rubric: Rubric[Reply], replies: Sequence[Reply], columns: Columns) -> Columns:
+    """For each part, and the total, what the nonsense scores that was searched for it. Windows and gates are left out."""
+    remembering, found = set(rubric.state()), Columns()
+    measures = {part.name: part.measure for part in rubric.parts if part.name not in remembering}
+    measures[TOTAL] = lambda asked: _graded(rubric, asked).values
+    for name, measure in measures.items():
+        text = searched(measure, replies)
+        found[name] = np.array(measure([Reply(reply.example, text) for reply in replies]))
+    return {name: found.get(name, column) for name, column in columns.items()}
 
 
 def audit(rubric: Rubric[Reply], replies: Sequence[Reply], *, labels: Sequence[float] | None = None) -> Audit:
@@ -127,17 +107,38 @@ def audit(rubric: Rubric[Reply], replies: Sequence[Reply], *, labels: Sequence[f
             f"{len(replies)} replies and {'no' if labels is None else len(labels)} labels: expected ten replies at "
             "least, and a label for each or none."
         )
-    columns, graded = _columns(rubric, replies)
-    cheats = {name: _columns(rubric, make(replies))[0] for name, make in CHEATS.items()}
+    graded = _graded(rubric, replies)
+    columns = _columns(graded)
+    cheats = {name: _columns(_graded(rubric, make(replies))) for name, make in CHEATS.items()}
+    own = _own_references(rubric, replies)
+    found = cheats | {SEARCHED: _searched(rubric, replies, columns)}
     variances = {name: float(np.var(column)) for name, column in graded.weighted.items()}
     parts = {
-        name: _row(column, {cheat: found[name] for cheat, found in cheats.items()}, labels)
+        name: _row(column, {cheat: scores[name] for cheat, scores in found.items()}, labels)
         | {"variance_share": variances.get(name, 0.0) / (sum(variances.values()) or 1.0)}
         for name, column in columns.items()
     }
     correlations = _correlations(columns, np.array([float(len(reply.words)) for reply in replies]))
-    gates, remembering = {gate.name for gate in rubric.gates}, set(rubric.state())
-    return Audit(len(replies), parts, correlations, tuple(_flags(parts, correlations, gates, remembering)))
+    telling = {name: float(cheats["swapped"][name].std()) for name in own}
+    kinds = _Kinds({gate.name for gate in rubric.gates}, set(rubric.state()), telling)
+    return Audit(len(replies), parts, correlations, tuple(_flags(parts, correlations, kinds)))
+
+
+@dataclass(frozen=True)
+class _Kinds:
+    """Parts that are judged otherwise: gates; those that remember; those that compare the references with themselves (and
+    how far they spread over swapped replies)."""
+
+    gates: set[str]
+    remembering: set[str]
+    own: Mapping[str, float]
+
+
+def _own_references(rubric: Rubric[Reply], replies: Sequence[Reply]) -> list[str]:
+    """The parts that compare with references, where the replies are the references."""
+    if any(reply.text != reply.example.reference for reply in replies):
+        return []
+    return [part.name for part in rubric.parts if isinstance(part.measure, (Bleu, Rouge))]
 
 
 def _row(column: np.ndarray, cheats: Mapping[str, np.ndarray], labels: Sequence[float] | None) -> Metrics:
@@ -154,23 +155,39 @@ def _row(column: np.ndarray, cheats: Mapping[str, np.ndarray], labels: Sequence[
 
 def _correlations(columns: Mapping[str, np.ndarray], lengths: np.ndarray) -> dict[str, Metrics]:
     return {
-        name: {other: spearman(column, columns[other]) for other in columns} | {"length": spearman(column, lengths)}
+        name: {other: spearman(column, columns[other]) for other in columns} | {WORDS: spearman(column, lengths)}
         for name, column in columns.items()
     }
 
 
-def _flags(
-    parts: Mapping[str, Metrics], correlations: Mapping[str, Metrics], gates: set[str], remembering: set[str]
-) -> list[Flag]:
+def _flags(parts: Mapping[str, Metrics], correlations: Mapping[str, Metrics], kinds: _Kinds) -> list[Flag]:
     found: list[Flag] = []
     for name, row in parts.items():
-        if name not in gates:
-            found += [*_flat(name, row), *_cheated(name, row, name in remembering), *_alike(name, correlations)]
-        elif row["mean"] < 0.9:
-            found.append(Flag(name, "closed", "weak", f"the gate closes on {1 - row['mean']:.0%} of the replies"))
-        if name not in gates and row.get("auc", 1.0) < CHANCE:
+        if name in kinds.gates:
+            found += _closed(name, row)
+            continue
+        if name in kinds.own:
+            found += _own(name, kinds.own[name])
+        elif name != TOTAL or not kinds.own:  # such parts may be all that there is
+            found += _flat(name, row)
+        found += [*_cheated(name, row, name in kinds.remembering), *_alike(name, correlations)]
+        if row.get("auc", 1.0) < CHANCE:
             found.append(Flag(name, "uninformative", "weak", f"AUC {row['auc']:.3f} against the labels"))
     return found
+
+
+def _closed(name: str, row: Metrics) -> list[Flag]:
+    if row["mean"] >= 0.9:
+        return []
+    return [Flag(name, "closed", "weak", f"the gate closes on {1 - row['mean']:.0%} of the replies")]
+
+
+def _own(name: str, spread: float) -> list[Flag]:
+    """Of a part that compares references with themselves: whether it tells other dialogues' replies apart."""
+    if spread < FLAT:
+        return [Flag(name, "constant", "broken", "the same for every reference, swapped or not: no signal")]
+    detail = f"1 for a reference by definition; deviation {spread:.3f} over swapped ones: audit a model's (--replies)"
+    return [Flag(name, "own reference", "weak", detail)]
 
 
 def _flat(name: str, row: Metrics) -> list[Flag]:
@@ -183,20 +200,26 @@ def _flat(name: str, row: Metrics) -> list[Flag]:
 
 
 def _cheated(name: str, row: Metrics, remembering: bool) -> list[Flag]:
-    """Windows measure variety, which nonsense has: there only an empty reply must not win."""
-    suspects = ("empty",) if remembering else SENSELESS
-    margin = max(1e-6, 0.1 * row["std"])
-    won = [cheat for cheat in suspects if row[cheat] > row["mean"] + margin and row["std"] >= FLAT]
+    """Windows measure variety, which nonsense has: there only an empty reply must not win.
+
+    What was searched for is weak: an optimiser will find it, unless a KL cost or another part keeps it away.
+    """
+    if row["std"] < FLAT:
+        return []
+    severities: dict[str, Severity] = {"empty": "broken"} if remembering else dict.fromkeys(SENSELESS, "broken")
+    severities |= {} if remembering else {SEARCHED: "weak"}
+    least = row["mean"] + max(1e-6, 0.1 * row["std"])
     return [
-        Flag(name, f"{cheat} wins", "broken", f"{cheat} replies score {row[cheat]:.3f}, real ones {row['mean']:.3f}")
-        for cheat in won
+        Flag(name, f"{cheat} wins", severity, f"{cheat} replies score {row[cheat]:.3f}, real ones {row['mean']:.3f}")
+        for cheat, severity in severities.items()
+        if row[cheat] > least
     ]
 
 
 def _alike(name: str, correlations: Mapping[str, Metrics]) -> list[Flag]:
     row, found = correlations[name], list[Flag]()
-    if abs(row["length"]) > LENGTH_ALIKE:
-        found.append(Flag(name, "length", "weak", f"rank correlation {row['length']:.2f} with the number of words"))
+    if abs(row[WORDS]) > LENGTH_ALIKE:
+        found.append(Flag(name, "length", "weak", f"rank correlation {row[WORDS]:.2f} with the number of words"))
     later = list(correlations)[list(correlations).index(name) + 1 :]
     for other in later:
         if TOTAL not in (name, other) and abs(row[other]) > ALIKE:
@@ -204,17 +227,18 @@ def _alike(name: str, correlations: Mapping[str, Metrics]) -> list[Flag]:
     return found
 
 
-def refuse_constant(graded: Breakdown, *, force: bool = False) -> None:
-    """Raises ValueError where a part, weighted, is the same for all replies of a batch: training has nothing to go by.
+def refuse_constant_parts(rubric: Rubric[Reply], examples: Sequence[Example], *, force: bool = False) -> None:
+    """Raises ValueError for a part of the reward that is the same for all replies: nothing can be learnt from it.
 
-    ``force`` trains all the same. Batches of fewer than eight replies are let pass.
+    Judged on references and on references to other dialogues: a part may like all references, and tell them from others.
+    ``force`` lets it pass.
     """
-    if force or len(graded.values) < 8:
-        return
-    flat = [name for name in graded.weights if graded.weights[name] and float(np.std(graded.raw[name])) < FLAT]
-    if flat:
+    some = references(examples[:64])
+    graded = rubric.breakdown([*some, *swapped(some)])
+    flat = [part.name for part in rubric.parts if float(np.ptp(graded.raw[part.name])) < FLAT]
+    if flat and not force:
         shown = ", ".join(f"{name} (always {graded.raw[name][0]:.3g})" for name in flat)
         raise ValueError(
-            f"constant over {len(graded.values)} replies: {shown}. Such a part teaches nothing: leave it out (weight 0), "
-            "see `trimtab dialogue audit`, or force the training."
+            f"the reward's {shown} is the same for {2 * len(some)} different replies: it teaches nothing. Set its weight "
+            "to 0, mend it (`trimtab dialogue audit` shows how), or train all the same by --force."
         )

@@ -71,6 +71,8 @@ class Arm:
     name: str
     replies: Sequence[Sequence[Reply]]
     columns: Sequence[Columns]
+    judge: str | None = None
+    """Who gave the column ``judge`` (nan: a missing score)."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ class Row:
     adjusted: float
     fallen: bool
     """Of a guard: whether it fell by more than its margin."""
+    prompts: int = 0
+    """Over how many prompts: fewer than all where a judge's scores are missing."""
 
     @property
     def rises(self) -> bool:
@@ -129,25 +133,45 @@ def _check(base: Arm, arm: Arm, force: bool) -> None:
         raise ValueError(
             f"{len(base.replies)} seeds of {base.name}, {len(arm.replies)} of {arm.name}: expected as many."
         )
+    if base.judge != arm.judge:
+        raise ValueError(f"{base.name} was judged by {base.judge}, {arm.name} by {arm.judge}: expected the same judge.")
 
 
 def compare(base: Arm, arm: Arm, *, force: bool = False, resamples: int = 10_000) -> Comparison:
     """``arm`` against ``base``. Raises ValueError for other prompts, or fewer than three seeds unless forced."""
     _check(base, arm, force)
-    found: list[tuple[Measured, float, float, Interval, float]] = []
+    found: list[tuple[Measured, float, float, Interval, float, int]] = []
     for measured in MEASURES:
         if all(measured.name in columns for one in (base, arm) for columns in one.columns):
-            a_SP, b_SP = (np.array([columns[measured.name] for columns in one.columns]) for one in (arm, base))
+            a_SP, b_SP = _complete(measured.name, arm, base)
             interval, p = crossed_difference(a_SP, b_SP, resamples=resamples)
-            found.append((measured, float(b_SP.mean()), float(a_SP.mean()), interval, p))
+            found.append((measured, float(b_SP.mean()), float(a_SP.mean()), interval, p, a_SP.shape[1]))
         elif measured.name.startswith("dist"):
-            found.append((measured, *_diversity(measured.name, base, arm)))
-    adjusted = holm([p for *_, p in found])
+            found.append((measured, *_diversity(measured.name, base, arm), len(base.replies[0])))
+    adjusted = holm([p for *_, p, _ in found])
     rows = tuple(
-        Row(m.name, m.kind, b, a, interval, p, _fallen(m, b, interval))
-        for (m, b, a, interval, _), p in zip(found, adjusted, strict=True)
+        Row(m.name, m.kind, b, a, interval, p, _fallen(m, b, interval), prompts)
+        for (m, b, a, interval, _, prompts), p in zip(found, adjusted, strict=True)
     )
     return Comparison(base.name, arm.name, rows, *judge_rows(rows))
+
+
+def _complete(name: str, *arms: Arm) -> tuple[np.ndarray, np.ndarray]:
+    """A column of both arms, [seeds, prompts]. Prompts for which any score of a judge is missing are left out in all.
+
+    Raises ValueError where fewer than ten are left.
+    """
+    a_SP, b_SP = (np.array([columns[name] for columns in one.columns], dtype=float) for one in arms)
+    if name != "judge":
+        return a_SP, b_SP
+    whole_P = np.isfinite(np.concatenate([a_SP, b_SP])).all(axis=0)
+    prompts = a_SP.shape[1]
+    if whole_P.sum() < min(10, prompts):
+        raise ValueError(
+            f"the judge {arms[0].judge} scored all replies to {int(whole_P.sum())} of {prompts} prompts: expected "
+            "ten at least. Take a judge that keeps to the form, or remove its scores."
+        )
+    return a_SP[:, whole_P], b_SP[:, whole_P]
 
 
 def _diversity(name: str, base: Arm, arm: Arm) -> tuple[float, float, Interval, float]:

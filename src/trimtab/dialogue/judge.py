@@ -165,7 +165,7 @@ class LocalModel:
 
         model, tokenizer = self._model, self._tokenizer
         text: Any = tokenizer.apply_chat_template(
-            [dict(one) for one in messages], tokenize=False, add_generation_prompt=True
+            [dict(said) for said in messages], tokenize=False, add_generation_prompt=True
         )
         ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"].to(model.device)
         generate: Any = model.generate
@@ -174,6 +174,19 @@ class LocalModel:
                 ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=self._max_new_tokens
             )
         return str(tokenizer.decode(made[0, ids.shape[1] :], skip_special_tokens=True))
+
+
+def judge_of(
+    model: str,
+    endpoint: str | None = None,
+    key_variable: str = "OPENAI_API_KEY",
+    cache: Path | None = None,
+    *,
+    device: str | None = None,
+) -> Judge:
+    """The judge that these settings mean: a model at an endpoint, or a local one."""
+    say = Endpoint(endpoint, model, key_variable) if endpoint else LocalModel(model, device=device)
+    return Judge(say, model, cache)
 
 
 class JudgePart:

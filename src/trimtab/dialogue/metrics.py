@@ -204,6 +204,9 @@ def corpus(
     found |= {f"dist_ecr@{k}": distinct_per_sentence(texts, k) for k in ORDERS}
     if budget >= 2:
         found |= {"dist2_at_budget": distinct_at_budget(texts, 2, budget), "budget_words": float(budget)}
+    known = {word for words in texts for word in words} | {w for r in replies for w in words_of(r.example.reference)}
+    if known:
+        found["ead@1"] = expectation_adjusted_distinct(texts, 1, len(known))
     found |= {"bigram_entropy": ngram_entropy(texts), "unique_replies": unique_share(texts)}
     found |= {"item_ratio": item_ratio(replies, catalogue)} if catalogue else {}
     return found

@@ -23,6 +23,8 @@ class Audit:
     """A file of dialogues (ReDial raw or processed, INSPIRED, instructions, trimtab's own), or moods:SPLIT:COUNT."""
     format: str = "auto"
     """redial, processed, inspired, instructions, dialogues; auto: by its first lines."""
+    replies: Path | None = None
+    """A model's replies (`trimtab dialogue generate`) instead of the references of --data."""
     limit: int = 500
     """At most so many replies, the first ones."""
     reward: Reward = RewardSettings()
@@ -115,8 +117,19 @@ class Evaluate:
     """Replies as `trimtab dialogue generate` writes them."""
     reward: Reward = RewardSettings()
     judged: Path | None = None
-    """Scores of these replies (`trimtab dialogue score`)."""
+    """Scores of these replies (`trimtab dialogue score`); None: REPLIES.scores.jsonl, where it exists."""
+    model: str | None = None
+    """The model that gave the replies: its KL divergence to --reference-model is measured on them."""
+    reference_model: str = "zoo:dialogue"
+    """What that KL is measured to."""
+    context_max_length: int = 256
+    """Tokens of a prompt that the model read."""
+    recommender: str | None = None
+    """Rank the items for these dialogues (recall@k, mrr@k, AUC): popularity, similarity, or your module:function."""
+    training: str = "moods:train:1000"
+    """The dialogues in which popularity counts items."""
     json: Path | None = None
+    """Write the numbers to this file."""
 
     def run(self) -> None:
         from trimtab.dialogue.verbs_of_rewards import evaluate_file
@@ -129,7 +142,8 @@ class Compare:
     """Compare models with a base: paired, corrected, over seeds. Verdict: improved, not shown, or hacked."""
 
     arms: tyro.conf.Positional[tuple[str, ...]]
-    """The base, then the others: NAME=FOLDER, a file of replies per seed in each folder, to the same prompts."""
+    """The base, then the others: NAME=FOLDER, a file of replies per seed in each folder, to the same prompts. A judge's
+    scores of 0.jsonl are taken from 0.scores.jsonl, where it exists."""
     reward: Reward = RewardSettings()
     json: Path | None = None
     """Write the numbers to this file."""

@@ -11,6 +11,7 @@ import numpy as np
 from trimtab import pages
 from trimtab.console import Table
 from trimtab.dialogue.audit import Audit
+from trimtab.dialogue.cheats import CHEATS, SEARCHED
 from trimtab.dialogue.comparison import Arm, Comparison
 from trimtab.pages import Html, element, html, join, page, paragraph, section, table
 from trimtab.plain import to_plain
@@ -21,10 +22,10 @@ NOTE = "difference: 95% interval, seeds and prompts drawn anew; p after Holm's c
 
 def comparison_table(found: Comparison) -> Table:
     """A row per metric."""
-    columns = ("metric", "kind", found.base, found.arm, "difference", "p", "percent")
+    columns = ("metric", "kind", found.base, found.arm, "difference", "p", "percent", "prompts")
     made = Table(f"{found.arm} against {found.base}: {found.verdict} ({found.reason})", columns, note=NOTE)
     for row in found.rows:
-        made.add(row.metric, row.kind, row.base, row.arm, str(row.difference), row.adjusted, row.percent)
+        made.add(row.metric, row.kind, row.base, row.arm, str(row.difference), row.adjusted, row.percent, row.prompts)
     return made
 
 
@@ -78,17 +79,26 @@ def write_page(path: Path, arms: Sequence[Arm], found: Sequence[Comparison], *, 
     pages.write_page(path, page("Dialogue models compared", paragraph(NOTE), *parts))
 
 
+def _short(name: str) -> str:
+    """A part's name for a narrow column: of a function of one's own, what stands behind its module."""
+    return f"..:{name.rpartition(':')[2]}" if ":" in name else name
+
+
 def audit_tables(found: Audit) -> list[Table]:
-    """Numbers by part, correlations, flags."""
+    """Numbers by part, what cheats score, correlations, flags."""
     names = list(next(iter(found.parts.values())))
-    parts = Table(f"the reward on {found.replies} replies", ("part", *names))
+    cheats = [name for name in names if name in (*CHEATS, SEARCHED)]
+    told = [name for name in names if name not in cheats]
+    parts = Table(f"the reward on {found.replies} replies", ("part", *told))
+    cheated = Table("what cheats score beside them", ("part", "these", *cheats))
     for name, row in found.parts.items():
-        parts.add(name, *(row[column] for column in names))
+        parts.add(_short(name), *(row[column] for column in told))
+        cheated.add(_short(name), row["mean"], *(row[column] for column in cheats))
     columns = list(next(iter(found.correlations.values())))
-    alike = Table("rank correlations", ("part", *columns))
+    alike = Table("rank correlations", ("part", *map(_short, columns)))
     for name, row in found.correlations.items():
-        alike.add(name, *(row[column] for column in columns))
+        alike.add(_short(name), *(row[column] for column in columns))
     flags = Table("flags" if found.flags else "flags: none", ("part", "flag", "severity", "what"))
     for flag in found.flags:
         flags.add(flag.part, flag.kind, flag.severity, flag.detail)
-    return [parts, alike, flags] if found.flags else [parts, alike]
+    return [parts, cheated, alike, flags] if found.flags else [parts, cheated, alike]

@@ -118,7 +118,8 @@ def _learn(command: Train, run: Run | None) -> None:
     from trimtab import randomness
 
     randomness.seed_everything(command.seed)
-    from trimtab.dialogue.verbs_of_rewards import rubric_for
+    from trimtab.dialogue.audit import refuse_constant_parts
+    from trimtab.dialogue.reward_making import rubric_for
 
     examples = sources.examples_of(command.data)
     rubric = rubric_for(command.reward, examples)
@@ -142,24 +143,6 @@ def _learn(command: Train, run: Run | None) -> None:
         say(f"the model is in {run.path / models.MODEL}; talk to it by `trimtab dialogue chat {run.path}`")
     else:
         trainer.accelerator.wait_for_everyone()
-
-
-def refuse_constant_parts(rubric: Any, examples: Any, *, force: bool) -> None:
-    """Raises ValueError for a part of the reward that is the same for every reference: nothing can be learnt from it.
-
-    Judged on references and on references to other dialogues: a part may like all references, and tell them from others.
-    """
-    from trimtab.dialogue.example import Reply
-
-    some = examples[:64]
-    shuffled = [Reply(e, other.reference) for e, other in zip(some, [*some[1:], some[0]], strict=True)]
-    graded = rubric.breakdown([*(Reply(e, e.reference) for e in some), *shuffled])
-    constant = [part.name for part in rubric.parts if max(graded.raw[part.name]) - min(graded.raw[part.name]) < 1e-9]
-    if constant and not force:
-        raise ValueError(
-            f"the reward's {', '.join(constant)} is the same for {2 * len(some)} different replies: it teaches nothing. "
-            "Set its weight to 0, mend it (`trimtab dialogue audit` shows how), or train all the same by --force"
-        )
 
 
 def _trainer(command: Train, rubric: Any, examples: Any) -> tuple[PPOTrainer, Any, Any]:

@@ -104,9 +104,11 @@ def fine_tune(
     folder: Path,
     *,
     log: Callable[[int, Metrics], object] = lambda step, metrics: None,
+    evaluate: Callable[[int, Any, Any], object] | None = None,
+    evaluate_every: int = 100,
 ) -> tuple[Any, Any]:
     """Fine-tune a model on the examples' references; it and its tokenizer. ``folder``: where checkpoints are kept, and
-    gone on from."""
+    gone on from. ``evaluate(step, model, tokenizer)`` is called before the first step and every ``evaluate_every``."""
     trl = _trl()
     from datasets import Dataset
 
@@ -119,10 +121,32 @@ def fine_tune(
         train_dataset=Dataset.from_list(token_rows(tokenizer, examples, settings)),
         processing_class=tokenizer,
         peft_config=_peft_config(settings.lora),
-        callbacks=[_logging(log)],
+        callbacks=[_logging(log), *([_evaluating(evaluate, evaluate_every, tokenizer)] if evaluate else [])],
     )
     trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
     return trainer.model.eval(), tokenizer
+
+
+def _evaluating(evaluate: Callable[[int, Any, Any], object], every: int, tokenizer: Any) -> Any:
+    from transformers import TrainerCallback
+
+    class Evaluating(TrainerCallback):
+        """Hands the model, as it is, to ``evaluate``; the last step is left to the caller."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            if state.global_step == 0:
+                self._evaluate(0, model)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            if state.global_step % every == 0 and state.global_step < state.max_steps:
+                self._evaluate(state.global_step, model)
+
+        def _evaluate(self, step: int, model: Any) -> None:
+            model.eval()
+            evaluate(step, model, tokenizer)
+            model.train()
+
+    return Evaluating()
 
 
 def _arguments(trl: Any, settings: SftSettings, folder: Path, device: str) -> Any:

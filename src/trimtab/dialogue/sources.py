@@ -11,11 +11,19 @@ EMBEDDED = "moods"
 
 
 def examples_of(data: str) -> list[Example]:
-    """The examples of ``moods:SPLIT:COUNT`` or of a file in any known format.
+    """The examples of ``moods:SPLIT:COUNT`` or of a file of dialogues with their prompts.
 
-    Lines that cannot be read are named, and left out; raises ValueError where nothing is left.
+    Lines that cannot be read are named, and left out; raises ValueError where nothing is left, or where a dialogue has no
+    prompt for a model to go on from.
     """
     found = read_examples(data)
     if found.broken:
         say(found.summary(data))
+    without = [example.key for example in found.good if not example.prompt]
+    if without:
+        raise ValueError(
+            f"{len(without)} of {len(found.good)} dialogues in {data} have no prompt (the first: {without[0]!r}). Write "
+            f"them in the model's own form: `trimtab dialogue prepare --input {data} --output FILE --to dialogues "
+            "--template llama2` (plain, moods, or chat with --tokenizer)."
+        )
     return list(found.good)

@@ -32,6 +32,8 @@ class Sft:
     gradient_accumulation_steps: int = 1
     learning_rate: float = 5e-5
     num_warmup_steps: int = 10
+    evaluate_every: int = 100
+    """Steps between measurements of perplexity, with samples (fine-tuning; at the start and at the end always)."""
     context_max_length: int = 256
     """Tokens of a prompt that are read: the last ones."""
     resp_max_length: int = 128
@@ -145,6 +147,10 @@ class Generate:
     """moods:SPLIT:COUNT, or a file of `trimtab dialogue prepare`."""
     best_of: int = 1
     """Keep the best of so many samples, by the reward below."""
+    fill: str | None = None
+    """Fill <movie> slots in by a recommender: popularity, similarity, or your module:function."""
+    training: str = "moods:train:1000"
+    """The dialogues in which the recommender popularity counts items."""
     reward: Reward = RewardSettings()
     temperature: float = 1.0
     """0: greedy."""
@@ -165,12 +171,22 @@ class Chat:
 
     model: tyro.conf.Positional[str] = "zoo:dialogue"
     """zoo:NAME, a run of `sft` or `train`, a path, or a hub id."""
+    reward: Reward = RewardSettings()
+    """None of it given: that of the run."""
+    items: str | None = None
+    """Dialogues whose items the part recommendation looks for; None: the embedded task's, for its own models."""
+    template: str = "chat"
+    """How the model is written to: chat (the tokenizer's own), llama2, plain, moods."""
+    instruction: str = ""
+    """What the model is told at first, in the form of the template."""
     temperature: float = 1.0
+    context_max_length: int = 256
+    """Tokens of the talk that are read: the last ones."""
     resp_max_length: int = 64
     seed: int = 0
 
     def run(self) -> None:
-        from trimtab.dialogue.verbs import chat
+        from trimtab.dialogue.chatting import chat
 
         chat(self)
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from trimtab.checkpoints import replace_file
-from trimtab.console import print_update, say
+from trimtab.console import print_update, progress, say
 from trimtab.dialogue import models, sources
 from trimtab.dialogue.answering import Manner, answer
 from trimtab.dialogue.best_of import best_of
-from trimtab.dialogue.example import Example, Turn
+from trimtab.dialogue.example import Example, Reply
 from trimtab.dialogue.formats.others import reply_row
 from trimtab.dialogue.ppo.building import Lora
-from trimtab.dialogue.verbs_of_rewards import rubric_for
+from trimtab.dialogue.reward_making import catalogue_for, rubric_for
+from trimtab.runs import read_metrics
 from trimtab.tracking import Jsonl, read_jsonl
+from trimtab.types import Choice, Grade, Step
 
 if TYPE_CHECKING:
-    from trimtab.dialogue.training_recipe import Chat, Generate, Sft, Train
+    from trimtab.dialogue.training_recipe import Generate, Sft, Train
 
 
 # -- sft ---------------------------------------------------------------------------------------------------------------
@@ -76,22 +78,43 @@ def _tuned(command: Sft, run: Any) -> tuple[Any, Any]:
         run.log(step, metrics)
         print_update(step, {k: v for k, v in metrics.items() if k in ("loss", "learning_rate")}, run.elapsed_seconds)
 
-    return fine_tune(models.located(command.model_name), examples, settings, run.path / "trainer", log=log)
+    def evaluate(step: int, model: Any, tokenizer: Any) -> None:
+        _measure(command, step, model, tokenizer, run)
+
+    return fine_tune(
+        models.located(command.model_name),
+        examples,
+        settings,
+        run.path / "trainer",
+        log=log,
+        evaluate=evaluate,
+        evaluate_every=command.evaluate_every,
+    )
 
 
-def _report_supervised(command: Sft, model: Any, tokenizer: Any, run: Any) -> None:
+def _measure(command: Sft, step: int, model: Any, tokenizer: Any, run: Any) -> float:
+    """Perplexity of the held-out references, logged and told, with three replies of the model in steps.jsonl."""
     from trimtab.dialogue.sft import reply_perplexity
 
     held_out = sources.examples_of(command.validation)
     perplexity = reply_perplexity(model, tokenizer, held_out)
     manner = Manner(context_max_length=command.context_max_length, reply_max_length=command.resp_max_length)
+    run.log(step, {"perplexity": perplexity})
+    print_update(step, {"perplexity": perplexity}, run.elapsed_seconds)
     for reply in answer(model, tokenizer, held_out[:3], manner):
-        say(f"  {reply.example.latest}", f"    -> {reply.text}")
-    replace_file(
-        run.path / "summary.json",
-        lambda scratch: scratch.write_text(json.dumps({"perplexity": perplexity}, indent=2) + "\n"),
-    )
-    say(f"perplexity {perplexity:.2f} on {len(held_out)} held-out replies; the model is in {run.path / models.MODEL}")
+        outcome = {"ended": reply.ended, "tokens": reply.tokens, "after_steps": step}
+        run.record([Step(reply.example.key, reply.example.prompt, Choice(reply.text), outcome, Grade(0.0, {}))])
+        say(f"  {reply.example.latest}", f"    -> {reply.text}{'' if reply.ended else ' (cut)'}")
+    return perplexity
+
+
+def _report_supervised(command: Sft, model: Any, tokenizer: Any, run: Any) -> None:
+    last = max((int(row["step"]) for row in read_metrics(run.path)), default=0)
+    perplexity = _measure(command, last + 1, model, tokenizer, run)
+    text = json.dumps({"perplexity": perplexity}, indent=2) + "\n"
+    replace_file(run.path / "summary.json", lambda scratch: scratch.write_text(text))
+    count = len(sources.examples_of(command.validation))
+    say(f"perplexity {perplexity:.2f} on {count} held-out replies; the model is in {run.path / models.MODEL}")
 
 
 # -- train -------------------------------------------------------------------------------------------------------------
@@ -111,14 +134,17 @@ def generate(command: Generate) -> None:
     """``trimtab dialogue generate``."""
     model, tokenizer = models.load(command.model)
     examples = sources.examples_of(command.data)
-    command.out.parent.mkdir(parents=True, exist_ok=True)
-    answered = {row["key"] for row in read_jsonl(command.out)} if command.out.exists() else set[str]()
     manner = Manner(
         command.temperature, command.seed, command.context_max_length, command.resp_max_length, command.batch_size
     )
+    by = f"{command.model}, temperature {command.temperature:g}, seed {command.seed}, best of {command.best_of}"
+    answered = _answered(command, examples, by)
     rubric = rubric_for(command.reward, examples) if command.best_of > 1 else None
+    filling = _filling(command, examples)
+    command.out.parent.mkdir(parents=True, exist_ok=True)
     file = Jsonl(command.out)
-    for number, batch in enumerate(_batches(examples, command.batch_size)):
+    batches = list(enumerate(_batches(examples, command.batch_size)))
+    for number, batch in progress(batches, "answering", total=len(batches)):
         if {example.key for example in batch} <= answered:
             continue
         if rubric is None:
@@ -126,57 +152,41 @@ def generate(command: Generate) -> None:
         else:
             noisy = replace(manner, seed=command.seed + 1000 * number)
             replies = best_of(model, tokenizer, batch, rubric, command.best_of, noisy)
-        for reply in replies:
+        for reply in filling(replies):
             if reply.example.key not in answered:
-                file.append(reply_row(reply))
+                file.append(reply_row(reply) | {"by": by})
     file.close()
-    say(f"{len(examples)} replies in {command.out}")
+    kept = f" ({len(answered)} were there before)" if answered else ""
+    say(f"{len(examples)} replies in {command.out}{kept}")
+
+
+def _answered(command: Generate, examples: list[Example], by: str) -> set[str]:
+    """The keys that the output has replies to already. Raises ValueError where it is the output of something else."""
+    if not command.out.exists():
+        return set()
+    rows = list(read_jsonl(command.out))
+    keys = [row["key"] for row in rows]
+    others = sorted({str(row.get("by")) for row in rows} - {by})
+    if others or keys != [example.key for example in examples[: len(keys)]]:
+        held = f"replies by {others[0]!r}" if others else "replies to other dialogues"
+        raise ValueError(
+            f"{command.out} holds {held}, expected those by {by!r} to {command.data}: choose another file."
+        )
+    return set(keys)
+
+
+def _filling(command: Generate, examples: list[Example]) -> Callable[[list[Reply]], list[Reply]]:
+    """What puts titles into masked replies: a recommender, or nothing."""
+    if command.fill is None:
+        return lambda replies: replies
+    from trimtab.dialogue.formats.reading import read_examples
+    from trimtab.dialogue.recommenders import filled
+    from trimtab.dialogue.recommending import recommender_of
+
+    training = read_examples(command.training).good if command.fill == "popularity" else []
+    recommender = recommender_of(command.fill, catalogue_for([*examples, *training]), training)
+    return lambda replies: filled(replies, recommender)
 
 
 def _batches(examples: list[Example], size: int) -> Iterator[list[Example]]:
     yield from (examples[start : start + size] for start in range(0, len(examples), size))
-
-
-# -- chat --------------------------------------------------------------------------------------------------------------
-
-
-def chat(command: Chat) -> None:
-    """``trimtab dialogue chat``: until an empty line or the end of the input."""
-    model, tokenizer = models.load(command.model)
-    manner = Manner(command.temperature, command.seed, reply_max_length=command.resp_max_length)
-    rubric = _chat_rubric()
-    turns: list[Turn] = []
-    say("An empty line ends the talk. (The embedded model knows small letters, and a space before each full stop.)")
-    for number, line in enumerate(_lines()):
-        turns.append(Turn("user", line))
-        example = Example("chat", tuple(turns), _prompt(tokenizer, turns), "")
-        reply = answer(model, tokenizer, [example], manner, draw=number)[0]
-        print(f"model> {reply.text}{'' if reply.ended else ' (cut)'}", flush=True)
-        graded = rubric.breakdown([reply]).row(0)["raw"]
-        print("       " + " | ".join(f"{name} {value:.2f}" for name, value in graded.items()), flush=True)
-        turns.append(Turn("system", reply.text))
-
-
-def _chat_rubric() -> Any:
-    from trimtab.dialogue.rewards.parts import rubric_of
-
-    return rubric_of({"distinct": "0.5", "length": "1", "repetition": "1"})
-
-
-def _prompt(tokenizer: Any, turns: list[Turn]) -> str:
-    if tokenizer.chat_template is None:
-        raise ValueError("the model's tokenizer has no chat template: chat with a model that has one")
-    roles = {"user": "user", "system": "assistant"}
-    messages = [{"role": roles[turn.speaker], "content": turn.text} for turn in turns]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-
-
-def _lines() -> Iterator[str]:
-    while True:
-        try:
-            line = input("you> ").strip()
-        except EOFError:
-            return
-        if not line:
-            return
-        yield line

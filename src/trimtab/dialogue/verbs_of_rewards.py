@@ -9,36 +9,14 @@ from typing import Any
 
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, progress, say
-from trimtab.dialogue.example import Catalogue, Example, Reply, references
+from trimtab.dialogue.example import Example, Reply, references
 from trimtab.dialogue.formats.lines import Read, read_lines, text_lines, write_jsonl
 from trimtab.dialogue.formats.others import instruction_row, own_row
-from trimtab.dialogue.formats.reading import catalogue_of, format_of, read_examples, read_replies
+from trimtab.dialogue.formats.reading import format_of, read_examples, read_replies
 from trimtab.dialogue.formats.redial import processed_rows, raw_dialogue
-from trimtab.dialogue.recipe import Audit, Compare, Evaluate, FitEmpathy, Prepare, RewardSettings, Score
-from trimtab.dialogue.rewards.parts import Materials, rubric_of
-from trimtab.dialogue.tasks.moods_judge import CATALOGUE
+from trimtab.dialogue.recipe import Audit, Compare, Evaluate, FitEmpathy, Prepare, Score
+from trimtab.dialogue.reward_making import catalogue_for, catalogue_if_any, fluency_of, rubric_for
 from trimtab.plain import to_plain
-from trimtab.rewards import Rubric
-
-
-def catalogue_for(examples: Sequence[Example]) -> Catalogue:
-    """The embedded task's catalogue for its dialogues, else the items that the data speaks of."""
-    from trimtab.dialogue.evaluating import of_moods
-
-    return CATALOGUE if of_moods(references(examples)) else catalogue_of(examples)
-
-
-def rubric_for(settings: RewardSettings, examples: Sequence[Example]) -> Rubric[Reply]:
-    """The rubric that the command line spells out, for these dialogues."""
-    weights = settings.weights()
-    named = weights.get("recommendation", "0") not in ("0", "0.0")
-    materials = Materials(
-        catalogue=catalogue_for(examples) if named else None,
-        empathy=settings.empathy_head,
-        window=settings.window,
-        blocklist=settings.blocklist,
-    )
-    return rubric_of(weights, materials, gates=settings.gate)
 
 
 def _write_json(path: Path | None, value: Any) -> None:
@@ -53,16 +31,26 @@ def audit_data(command: Audit) -> int:
     from trimtab.dialogue.audit import audit
     from trimtab.dialogue.report import audit_tables
 
-    read = read_examples(command.data, command.format)
-    say(read.summary(command.data))
-    examples = read.good[: command.limit]
+    replies = _audited(command)[: command.limit]
+    examples = [reply.example for reply in replies]
     labels = [example.facts.label for example in examples]
     judged = [label for label in labels if label is not None] if None not in labels else None
-    found = audit(rubric_for(command.reward, examples), references(examples), labels=judged)
+    found = audit(rubric_for(command.reward, examples), replies, labels=judged)
     for table in audit_tables(found):
         table.print()
     _write_json(command.json, to_plain(found))
     return 1 if found.broken else 0
+
+
+def _audited(command: Audit) -> list[Reply]:
+    """A model's replies where a file of them is given, else the references of the data."""
+    if command.replies is not None:
+        written = read_replies(command.replies)
+        say(written.summary(command.replies))
+        return written.good
+    read = read_examples(command.data, command.format)
+    say(read.summary(command.data))
+    return references(read.good)
 
 
 def prepare_data(command: Prepare) -> None:
@@ -124,18 +112,45 @@ def fit_empathy(command: FitEmpathy) -> None:
 
 def evaluate_file(command: Evaluate) -> None:
     """``trimtab dialogue evaluate``."""
-    from trimtab.dialogue.evaluating import evaluated
+    from trimtab.dialogue.evaluating import evaluated, scores_of, scores_path
 
     read = read_replies(command.replies)
     say(read.summary(command.replies))
     examples = [reply.example for reply in read.good]
-    found = evaluated(read.good, rubric_for(command.reward, examples), catalogue_for(examples))
-    found |= judged_means(command.judged) if command.judged else {}
+    catalogue = catalogue_if_any(examples)
+    rubric = rubric_for(command.reward, examples)
+    found = evaluated(read.good, rubric, catalogue, fluency=fluency_of(command.reward))
+    beside = scores_path(command.replies)
+    if command.judged or scores_of(command.replies, read.good):
+        found |= judged_means(command.judged or beside)
+    if command.model:
+        found |= _divergence(command, read.good)
+    if command.recommender:
+        found |= _recommended(command, examples)
     table = Table(str(command.replies), ("metric", "value"))
     for name, value in found.items():
         table.add(name, value)
     table.print()
     _write_json(command.json, found)
+
+
+def _divergence(command: Evaluate, replies: Sequence[Reply]) -> dict[str, float]:
+    from trimtab.dialogue import models
+    from trimtab.dialogue.divergence import kl_on_replies
+
+    policy, tokenizer = models.load(str(command.model), dtype="float32")
+    reference, other = models.load(command.reference_model, dtype="float32")
+    return kl_on_replies(
+        policy, reference, tokenizer, replies, context=command.context_max_length, reference_tokenizer=other
+    )
+
+
+def _recommended(command: Evaluate, examples: Sequence[Example]) -> dict[str, float]:
+    from trimtab.dialogue.recommending import recommendation_metrics, recommender_of
+
+    training = read_examples(command.training).good if command.recommender == "popularity" else []
+    catalogue = catalogue_for([*examples, *training])
+    return recommendation_metrics(examples, catalogue, recommender_of(str(command.recommender), catalogue, training))
 
 
 def judged_means(path: Path) -> dict[str, float]:
@@ -158,7 +173,8 @@ def compare_arms(command: Compare) -> None:
         raise ValueError(f"{len(command.arms)} arms: expected the base and at least one other, as NAME=FOLDER.")
     first = files_of(Path(command.arms[0].rpartition("=")[2]))[0]
     rubric = rubric_for(command.reward, [reply.example for reply in read_replies(first).good])
-    base, *others = [arm_of(named, rubric) for named in command.arms]
+    fluency = fluency_of(command.reward)
+    base, *others = [arm_of(named, rubric, fluency=fluency) for named in command.arms]
     found = [compare(base, other, force=command.force) for other in others]
     for one in found:
         comparison_table(one).print()
@@ -170,7 +186,7 @@ def compare_arms(command: Compare) -> None:
 
 def score_file(command: Score) -> None:
     """``trimtab dialogue score``: appends to the output, skipping what it holds already."""
-    from trimtab.dialogue.judge import Endpoint, Judge, LocalModel, judged_rows
+    from trimtab.dialogue.judge import judge_of, judged_rows
     from trimtab.tracking import Jsonl, read_jsonl
 
     read = read_replies(command.input)
@@ -181,8 +197,7 @@ def score_file(command: Score) -> None:
     _check_resumed(command, list(read_jsonl(command.output)) if out.rows else [], read.good)
     left = read.good[out.rows :]
     if left:
-        address = Endpoint(command.endpoint, command.model, command.key_variable) if command.endpoint else None
-        judge = Judge(address or LocalModel(command.model, device=command.device), command.model, command.cache)
+        judge = judge_of(command.model, command.endpoint, command.key_variable, command.cache, device=command.device)
         for row in progress(judged_rows(left, judge), "judging", total=len(left)):
             out.append(row)
         say(f"{judge.asked} asked, {judge.remembered} remembered, {judge.retried} asked again, {judge.missing} missing")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import tyro
 
+from trimtab.qcode import training_recipe
 from trimtab.qcode.problems import recipe as problems
 
 
@@ -47,4 +48,7 @@ VERBS: dict[str, type] = {
     "q": Console,
     "conformance": Conformance,
     **problems.VERBS,
+    **training_recipe.VERBS,
 }
+
+RECIPES: dict[str, dict[str, object]] = training_recipe.RECIPES

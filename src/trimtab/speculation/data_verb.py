@@ -112,7 +112,11 @@ def judge(command: Judge) -> None:
     log = as_log(read(command.data))
     off = OffPolicy(log, folds=command.folds)
     columns = ("name", "tokens_per_second", "low", "high", "low_elsewhere", "high_elsewhere", "effective_decodes")
-    table = Table("estimated from the log", columns, note="sequential doubly robust; rounds only, without prefill")
+    table = Table(
+        "estimated from the log",
+        columns,
+        note="doubly robust, by ratios of visits; of rounds, without prefill (see docs/metrics.md)",
+    )
     if command.policy is not None:
         policy = load_tree_policy(command.policy)
         if policy.position.names != log.feature_names[: log.position_width]:

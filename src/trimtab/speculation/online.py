@@ -11,6 +11,7 @@ the last question answered.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -239,7 +240,7 @@ def serve(
 ) -> None:
     """Answer the tasks into ``folder/answers.jsonl`` (MT-bench's format), learning on the way; go on where it stopped.
 
-    Raises ValueError where the folder holds another menu's or settings' state, or more answers than there are tasks.
+    Raises ValueError where the folder holds another menu's or settings' state, or answers to other tasks.
     """
     folder.mkdir(parents=True, exist_ok=True)
     states = Checkpoints(folder / "states", keep=_KEPT_STATES)
@@ -251,6 +252,7 @@ def serve(
         raise ValueError(f"{folder} holds {done} answers, of {len(tasks)} questions: give the same question file")
     answers = Jsonl(folder / "answers.jsonl")
     answers.truncate(done)
+    _check_answered(answers.path, tasks)
     try:
         for number, task in enumerate(tasks[done:], done + 1):
             answers.append(_answer(speculator, task, controller, max_new_tokens, model_id))
@@ -260,6 +262,23 @@ def serve(
                 report(task, controller)
     finally:
         answers.close()
+
+
+def _question_id(task: PromptTask) -> int | str:
+    """As MT-bench writes it: a number, where it is one."""
+    return int(task.task) if task.task.isdecimal() else task.task
+
+
+def _check_answered(path: Path, tasks: Sequence[PromptTask]) -> None:
+    """Raises ValueError where the answers so far are not those to the first of the tasks."""
+    with path.open(encoding="utf-8") as lines:
+        for number, (line, task) in enumerate(zip(lines, tasks, strict=False), 1):
+            answered = json.loads(line)["question_id"]
+            if answered != _question_id(task):
+                raise ValueError(
+                    f"{path}, line {number} answers the question {answered}; the {number}. question given is {task.task}: "
+                    "go on with the same questions, or begin in another folder"
+                )
 
 
 def _answer(
@@ -277,7 +296,7 @@ def _answer(
         messages.append({"role": "assistant", "content": made.text})
     choice = {"index": 0, "turns": texts}
     return {
-        "question_id": int(task.task) if task.task.isdecimal() else task.task,
+        "question_id": _question_id(task),
         "answer_id": f"{model_id}-{task.task}",
         "model_id": model_id,
         "choices": [choice],

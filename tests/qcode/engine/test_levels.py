@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,3 +74,56 @@ def test_a_level_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) 
 def test_auto_never_goes_below_bubblewrap() -> None:
     assert "rlimits" not in levels.candidates("auto")
     assert next(iter(levels.candidates("auto"))) == "seccomp"
+
+
+FAKE_DOCKER = """#!{python}
+# Notes its arguments, then runs the command behind the image here, in the environment that was asked for.
+import os, sys
+words = sys.argv[1:]
+open({notes!r}, "w").write("\\n".join(words))
+place = words.index("an/image:1") + 1
+asked = [words[n + 1] for n, word in enumerate(words) if word == "--env"]
+os.execve(words[place], words[place:], dict(text.split("=", 1) for text in asked))
+"""
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program called docker on PATH; the file in which it notes how it was called."""
+    notes = tmp_path / "notes"
+    program = tmp_path / "docker"
+    program.write_text(FAKE_DOCKER.format(python=sys.executable, notes=str(notes)))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("TRIMTAB_SANDBOX_IMAGE", "an/image:1")
+    return notes
+
+
+def test_docker_grades_in_a_container_that_can_do_nothing(docker: Path) -> None:
+    codes = {code: good for code, good in CODES.items() if "HACKED" not in code}
+    with Sandboxed("python", LIMITS, workers=1, isolation="docker") as executor:
+        assert executor.isolation == "docker"
+        verdicts = executor.run([Program(code, "f", "python") for code in codes], [TESTS] * len(codes))
+    assert all(v.status in good for v, good in zip(verdicts, codes.values(), strict=True)), verdicts
+    words = docker.read_text().split("\n")
+    pairs = set(itertools.pairwise(words))
+    assert words[:2] == ["run", "--rm"]
+    assert {("--network", "none"), ("--cap-drop", "ALL"), ("--security-opt", "no-new-privileges")} <= pairs
+    assert {("--user", "65534:65534"), ("--pids-limit", "64")} <= pairs
+    assert "--read-only" in words
+    volumes = [word for flag, word in pairs if flag == "--volume"]
+    assert len([word for word in volumes if not word.endswith(":ro")]) == 1  # where the socket lies, and nothing else
+
+
+def test_docker_without_a_daemon_is_an_error(docker: Path) -> None:
+    (docker.parent / "docker").write_text("#!/bin/sh\necho 'Cannot connect to the Docker daemon' >&2\nexit 1\n")
+    lacking = pytest.raises(levels.Unavailable, match="'docker' is not to be had here: Cannot connect")
+    with Sandboxed("python", LIMITS, workers=1, isolation="docker") as executor, lacking:
+        executor.isolation  # noqa: B018
+
+
+def test_no_docker_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    lacking = pytest.raises(levels.Unavailable, match="needs the program docker on PATH")
+    with Sandboxed("python", LIMITS, workers=1, isolation="docker") as executor, lacking:
+        executor.isolation  # noqa: B018

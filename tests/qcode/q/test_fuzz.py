@@ -18,6 +18,7 @@ NOUNS = """
 2020.01.01T10:00|(1;`a;"b")|(1 2;3 4)|("ab";"cd")|enlist 1|enlist"abc"|101b|0x010203|1 0N 3|1.5 0n 2|`x`y!1 2
 ([]a:1 2 3;b:`x`y`x)|([k:1 2]v:3 4)|{x}|{y}|{[a]a+1}|+|-|neg|count|(+/)|+[1]|'[neg;abs]|(::)|`s#1 2 3|`g#`a`b`a
 til 5|0#t|0#`|2 3#til 6|0 0#0|"1"|"a b"|"*b?"|"2020.01.01"|`a`c|"j"|"J"|`long|10000|100 200|-3 3|0 1|1 0
+`:f|`:d/|`:d/a|`:t.csv
 """
 """Nouns of each type: atoms, vectors, empty lists, dictionaries, tables, functions; the variables of a session."""
 SETUP = [
@@ -110,7 +111,8 @@ def survive(count: int, seed: int, examples: list[str]) -> list[str]:
     session = Session()
     for n in range(count):
         if n % 200 == 0:
-            session = Session(limits=Limits(steps=10_000, depth=60, memory_bytes=1 << 27, seconds=0.5))
+            limits = Limits(steps=10_000, depth=60, memory_bytes=1 << 27, seconds=0.5)
+            session = Session(limits, files=n % 400 == 0)
             for line in ["u:`a`b`c", *SETUP]:
                 session.value(line)
         text = changed(rng, examples) if examples and rng.random() < 0.5 else grammatical(rng)

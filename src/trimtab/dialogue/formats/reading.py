@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from trimtab.dialogue.example import Catalogue, Example, Reply
@@ -72,7 +74,18 @@ def read_examples(path: Path | str, kind: str = "auto") -> Read[Example]:
     found = FORMATS[kind][0](lines)
     if not found.good:
         raise ValueError(f"no dialogue could be read as {kind!r}: {found.summary(path)}")
+    found.good = with_own_keys(found.good)
     return found
+
+
+def with_own_keys(examples: Iterable[Example]) -> list[Example]:
+    """The examples, each with a key of its own: those without one get their number, repeated keys a count."""
+    seen, made = Counter[str](), list[Example]()
+    for number, example in enumerate(examples):
+        key = example.key if example.key.strip(":") else str(number)
+        seen[key] += 1
+        made.append(replace(example, key=key if seen[key] == 1 else f"{key}#{seen[key]}"))
+    return made
 
 
 def moods_examples(name: str) -> list[Example]:

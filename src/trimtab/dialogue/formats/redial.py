@@ -160,13 +160,7 @@ def processed_example(row: Row) -> Example:
 
     Titles wanted are those of ``rec``, or the items among ``entity_name``; a title with negative feedback is disliked.
     """
-    context = strings(row["context"], "context")
-    speaker: Speaker = "system" if context and context[0] == "" else "user"
-    turns: list[Turn] = []
-    for number, text in enumerate(context):
-        if text or number:
-            turns.append(Turn(speaker, text))
-        speaker = "user" if speaker == "system" else "system"
+    turns = _turns(strings(row["context"], "context"))
     titles = [item for item in row.get("rec", []) if isinstance(item, str)] or _titled(row)
     feedback = row.get("sentiment_loss") or [1] * len(titles)
     rated = list(zip(titles, feedback, strict=False))
@@ -179,7 +173,18 @@ def processed_example(row: Row) -> Example:
         label=row.get("label"),
     )
     key = f"{row.get('dialog_id', '')}:{row.get('turn_id', '')}"
-    return Example(key, tuple(turns), "", text_of(row, "resp"), facts)
+    return Example(key, turns, "", text_of(row, "resp"), facts)
+
+
+def _turns(context: Sequence[str]) -> tuple[Turn, ...]:
+    """Who said what: turn by turn from the end, where the seeker spoke last.
+
+    Counted from the front it cannot be told: some files begin every context with ``""``, whoever opened the dialogue.
+    """
+    speakers: list[Speaker] = [
+        "system" if (len(context) - number) % 2 == 0 else "user" for number in range(len(context))
+    ]
+    return tuple(Turn(speaker, text) for speaker, text in zip(speakers, context, strict=True) if text)
 
 
 def _titled(row: Row) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trimtab.dialogue.example import Catalogue, Facts, Reply
+from trimtab.dialogue.example import Catalogue, Example, Facts, Reply
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Recommendation:
         masked = reply.text.count(self.catalogue.mask) if self.catalogue.mask else 0
         if not named:
             return self.naming if masked else 0.0
-        if len(named) > self.most or any(self.refused(title, reply.example.facts) for title in named):
+        if len(named) > self.most or any(self.refused(title, reply.example) for title in named):
             return 0.0
         fitting = sum(self.fits(title, reply.example.facts) for title in named) / (len(named) + masked)
         return self.naming + (1 - self.naming) * fitting
@@ -43,7 +43,9 @@ class Recommendation:
         """Whether the facts speak for a title."""
         return title in facts.liked_items or bool(set(self.catalogue.tags(title)) & set(facts.liked_tags))
 
-    def refused(self, title: str, facts: Facts) -> bool:
-        """Whether the facts speak against a title."""
-        known = {*facts.disliked_items, *facts.mentioned_items}
-        return title in known or bool(set(self.catalogue.tags(title)) & set(facts.disliked_tags))
+    def refused(self, title: str, example: Example) -> bool:
+        """Whether the facts speak against a title, or the dialogue named it already."""
+        facts = example.facts
+        if title in facts.disliked_items or set(self.catalogue.tags(title)) & set(facts.disliked_tags):
+            return True
+        return title in facts.mentioned_items or any(title in self.catalogue.find(t.text) for t in example.turns)

@@ -70,14 +70,14 @@ PARTS: dict[str, tuple[Callable[[Materials], Measure[Reply]], str]] = {
         "a title of the catalogue that fits the taste",
     ),
     "fluency": (
-        lambda m: _needs("fluency", m.fluency, "a reference model"),
+        lambda m: _needs("fluency", m.fluency, "a reference model (--fluency-model)"),
         "exp of the reference model's mean log-probability",
     ),
     "length": (lambda m: m.length, "1 within a band of words"),
     "repetition": (lambda _: Repetition(), "minus the share of repeated bigrams"),
     "ended": (lambda _: ended, "1 for a reply that came to its end"),
     "safety": (_safety, "1 for a reply without blocked words; a gate by default"),
-    "judge": (lambda m: _needs("judge", m.judge, "a judge"), "a language model's score"),
+    "judge": (lambda m: _needs("judge", m.judge, "a judge (--judge-model)"), "a language model's score"),
 }
 """Name -> how the measure is made, and what it says."""
 

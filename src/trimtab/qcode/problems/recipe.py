@@ -21,7 +21,7 @@ class Verify:
     """At most so many mutants of each reference, besides the constant answers."""
     seed: int = 0
     """Which mutants are drawn."""
-    isolation: Literal["auto", "seccomp", "bubblewrap", "bubblewrap+seccomp", "rlimits"] = "auto"
+    isolation: Literal["auto", "seccomp", "bubblewrap", "bubblewrap+seccomp", "docker", "rlimits"] = "auto"
     """How strongly the programs are kept apart from this machine; what is not to be had here is an error."""
     cpu_seconds: float = 2.0
     """Processor time of each program, all its tests together."""

@@ -20,8 +20,12 @@ from typing import Any
 from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
-LIMITS = Limits(memory_bytes=1 << 31, seconds=20.0)
+LIMITS = Limits(memory_bytes=1 << 31, seconds=60.0)
+QUIET = Limits(memory_bytes=1 << 31, seconds=25.0)
+"""For what shows nothing that is compared."""
 KNOWN_BAD = Path(__file__).with_name("known_bad.json")
+NOT_REPRODUCED = Path(__file__).with_name("not_reproduced.json")
+"""Further examples that fail here, each with its kind (state of the page, older version, ...) and its evidence."""
 CONSOLE = 25, 80
 """Rows and columns of a console that is not set otherwise."""
 Row = dict[str, Any]
@@ -69,7 +73,7 @@ def pages(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 def replay(rows: Sequence[Row]) -> list[Outcome]:
     """Run the statements of one page in a fresh interpreter; an outcome for each testable one."""
-    session = Session(limits=LIMITS)
+    session = Session(limits=LIMITS, files=True)
     outcomes: list[Outcome] = []
     block: str | None = None
     for row in rows:
@@ -90,6 +94,7 @@ def _run_on(session: Session, row: Row) -> tuple[str, str]:
     before = state.rows, state.cols
     if row["testable"] and row["compare"] == "exact":
         state.rows, state.cols = larger(before, row["expected"])
+    state.limits = LIMITS if row["testable"] else QUIET
     during = state.rows, state.cols
     got = _run(session, row["input"])
     if (state.rows, state.cols) == during:
@@ -165,6 +170,12 @@ def known_bad(path: Path = KNOWN_BAD) -> dict[tuple[str, int], str]:
     return {(entry["page"], entry["line"]): entry["evidence"] for entry in entries}
 
 
+def not_reproduced(path: Path = NOT_REPRODUCED) -> dict[tuple[str, int], str]:
+    """Why further examples fail, by page and line."""
+    entries: list[dict[str, Any]] = json.loads(path.read_text())
+    return {(entry["page"], entry["line"]): entry["kind"] for entry in entries}
+
+
 @dataclass(frozen=True)
 class Report:
     """All outcomes of a file, and which of its rows are known to be bad."""
@@ -194,6 +205,18 @@ class Report:
         """How often each kind of failure occurs."""
         return Counter("known bad" if self.is_bad(o) else o.reason for o in self.outcomes if not o.passed)
 
+    def causes(self) -> dict[str, tuple[int, int]]:
+        """Failed examples by the cause that is on record: all of them, and those that are pure expressions."""
+        kinds = not_reproduced()
+        found: dict[str, tuple[int, int]] = {}
+        for o in self.outcomes:
+            if not o.passed:
+                where = (o.row["page"], o.row.get("line", -1))
+                kind = "known bad" if where in self.bad else kinds.get(where, "not on record")
+                every, pure = found.get(kind, (0, 0))
+                found[kind] = every + 1, pure + ("pure_expr" in o.row.get("tags", []))
+        return found
+
     def as_json(self) -> dict[str, Any]:
         """Rows and bars, as plain data."""
         passed, testable = self.share(self.outcomes)
@@ -207,6 +230,7 @@ class Report:
             "by_section": self.by("section"),
             "by_tag": self.by("tag"),
             "reasons": dict(self.reasons().most_common()),
+            "causes_all_and_pure": self.causes(),
             "rows": [_failed(o) for o in self.outcomes if not o.passed],
             "bars": [
                 _bar("testable examples that pass", passed, testable, 0.9),

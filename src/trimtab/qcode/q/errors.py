@@ -22,7 +22,7 @@ class Unsupported(Exception):
 
 
 class Exit(Unsupported):
-    """The program asks to leave: ``exit``, or the command of two backslashes. A console obeys, and a script ends."""
+    """The program asks to leave the process: ``exit``, or two backslashes. The console and the run of a script do."""
 
     def __init__(self, status: int) -> None:
         super().__init__("exit")
@@ -39,9 +39,9 @@ class Limits:
 
     steps: int = 50_000_000
     """Calls of lambdas and turns of loops, for each text that the session is given."""
-    memory_bytes: int = 2 << 30
+    memory_bytes: int = 640 << 20
     """Growth of the process while a text runs (looked at every few thousand steps and for large lists)."""
-    seconds: float | None = None
+    seconds: float | None = 5.0
     """Wall-clock time for each text; None: no limit. In the main thread a timer also ends single long operations."""
     depth: int = 1000
     """Calls within calls."""

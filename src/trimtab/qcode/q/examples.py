@@ -1,4 +1,4 @@
-"""Which scripts does ``\\l`` load without a file? The examples that every installation of q has, and its documentation.
+"""Which scripts does ``\\l`` load without a file? Examples that each installation of q has and its documentation uses.
 
 ``sp.q`` holds the suppliers, parts and shipments of C. J. Date's *An Introduction to Database Systems*, ``trade.q`` a
 table of trades.

@@ -36,6 +36,7 @@ from trimtab.qcode.q.values import (
     TIME,
     TIMESPAN,
     TIMESTAMP,
+    Atom,
     Dict,
     Q,
     Table,
@@ -236,7 +237,7 @@ def from_python(v: Any) -> Q:  # noqa: C901 one case after another
         return Table([str(c) for c in v.columns], [as_list(from_python(v[c].to_numpy())) for c in v.columns])
     if hasattr(v, "to_numpy"):
         return from_python(v.to_numpy())
-    if isinstance(v, (Vec, Dict, Table)) or hasattr(v, "rank"):
+    if isinstance(v, (Atom, Vec, Dict, Table)) or hasattr(v, "rank"):
         return v
     raise TypeError(
         f"{type(v).__name__} has no counterpart in q; give numbers, text, lists, arrays, mappings or frames"

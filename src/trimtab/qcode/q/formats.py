@@ -204,7 +204,7 @@ def one_line(x: Q, width: int = FULL) -> str:
         return general(x, width) if x.t == 0 else vector(x, width)
     if type(x) is Dict:
         left = one_line(x.k, width)
-        if type(x.k) in (Table, Dict) or (type(x.k) is Vec and len(x.k) == 1):
+        if type(x.k) in (Table, Dict) or (type(x.k) is Vec and (len(x.k) == 1 or _is_cast(x.k))):
             left = f"({left})"
         return f"{_attribute(x, left)}{left}!{one_line(x.v, width)}"
     if type(x) is Table:
@@ -213,7 +213,12 @@ def one_line(x: Q, width: int = FULL) -> str:
         left = f"({names})" if len(x.names) == 1 else names
         return f"{head}+{left}!{_columns(x, width)}"
     t = qtype(x)
-    return atom(x) if t < 0 else function(x)
+    return atom(x) if t < 0 else function(x, width)
+
+
+def _is_cast(x: Vec) -> bool:
+    """Whether a list is written as a cast of the empty list."""
+    return not len(x) and x.t not in (0, CHAR)
 
 
 def _attribute(x: Dict, left: str) -> str:
@@ -251,7 +256,7 @@ def general(x: Vec, width: int = FULL) -> str:
     return head + "(" + _joined(x.a, width) + ")"
 
 
-def function(x: Q) -> str:
+def function(x: Q, width: int = FULL) -> str:
     """A function: its source, and how it was made."""
     if x is NULL:
         return "::"
@@ -262,21 +267,21 @@ def function(x: Q) -> str:
     if isinstance(x, Lambda):
         return x.source
     if isinstance(x, Projection):
-        return _applied(x)
+        return _applied(x, width)
     if isinstance(x, Composition):
-        return "".join([one_line(f) for f in x.fs])
+        return "".join([one_line(f, width) for f in x.fs])
     if isinstance(x, Derived):
-        return one_line(x.f) + x.iterator
+        return one_line(x.f, width) + x.iterator
     if isinstance(x, Iterator):
         return x.iterator
     return str(x)
 
 
-def _applied(x: Projection) -> str:
+def _applied(x: Projection, width: int) -> str:
     args = list(x.args)
     if isinstance(x.f, Prim) and x.f.t == 100 and x.f.name == "enlist":
-        return "(" + ";".join([one_line(a) for a in args]) + ")"
+        return "(" + ";".join([one_line(a, width) for a in args]) + ")"
     if len(args) > 1:
         while len(args) > 1 and args[-1] is ELIDED:
             args.pop()
-    return one_line(x.f) + "[" + ";".join([one_line(a) for a in args]) + "]"
+    return one_line(x.f, width) + "[" + ";".join([one_line(a, width) for a in args]) + "]"

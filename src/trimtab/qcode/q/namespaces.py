@@ -289,18 +289,21 @@ def enumerated(x: Q, y: Q) -> Q:
 
 @function(".Q.ens", 3)
 def enumerated_by(x: Q, y: Q, domain: Q) -> Q:
-    """A table with its symbols enumerated over a variable in memory."""
-    from trimtab.qcode.q.errors import Unsupported
+    """A table with its symbols enumerated over a variable, which is kept in a folder where one is given."""
+    from trimtab.qcode.q import files
 
-    if x is not NULL:
-        raise Unsupported(".Q.en to a file")
     if type(y) is not Table or type(domain) is not str:
         raise QError("type")
     state = current()
+    if x is not NULL:
+        files.enumerated(x, domain)
     if domain not in state.names:
         state.names[domain] = syms([])
     extend = PRIMS["?"].fns[2]
-    return Table(y.names, [extend(domain, c) if c.t == SYM else c for c in y.cols])
+    out = Table(y.names, [extend(domain, c) if c.t == SYM else c for c in y.cols])
+    if x is not NULL:
+        files.enumerated(x, domain)
+    return out
 
 
 @function(".Q.ff", 2)

@@ -109,6 +109,8 @@ def query(x: Q, y: Q) -> Q:
     if type(x) is str:
         from trimtab.qcode.q import enums
 
+        if x.startswith(":"):
+            return _files().extended(x, y)
         return enums.extend(x, y)
     if type(x) in ATOMS and -qtype(x) in WHOLE:
         return draw(whole(x), y)
@@ -228,7 +230,15 @@ def dot_four(x: Q, i: Q, f: Q, y: Q) -> Q:
     return _amended(x, items(as_list(i)), amend.step(f), y)
 
 
+def _files() -> Any:
+    from trimtab.qcode.q import files
+
+    return files
+
+
 def _amended(x: Q, path: list[Q], fn: Any, y: Q) -> Q:
+    if type(x) is str and x.startswith(":"):
+        return _amended_file(x, path, fn, y)
     if type(x) is str:
         state = current()
         key = variables.full_name(x, state.space)
@@ -238,6 +248,13 @@ def _amended(x: Q, path: list[Q], fn: Any, y: Q) -> Q:
     if type(x) in ATOMS and path:
         raise QError("type")
     return amend.amended(x, path, fn, y)
+
+
+def _amended_file(x: str, path: list[Q], fn: Any, y: Q) -> Q:
+    files = _files()
+    there = type(files.key(x)) is str or len(files.key(x)) > 0
+    value = files.read(x) if there else EMPTY
+    return files.write(x, amend.amended(value, path, fn, y) if there or path else y)
 
 
 def trapped(f: Q, args: list[Q], handler: Q) -> Q:
@@ -278,7 +295,7 @@ def value(x: Q) -> Q:
         return run_text(text_of(x))
     if type(x) is str:
         if x.startswith(":"):
-            raise Unsupported("reading of files")
+            return _files().read(x)
         return variables.lookup(current(), x) if x not in ("", ".") else variables.namespace(current(), ".") or NULL
     if type(x) is Dict:
         return x.v
@@ -370,7 +387,7 @@ def key(x: Q) -> Q:
 def _key_of_name(x: str) -> Q:
     state = current()
     if x.startswith(":"):
-        raise Unsupported("files (key of a handle)")
+        return _files().key(x)
     if x == "":
         made = [n.split(".")[1] for n in state.names if n.startswith(".") and n.count(".") > 1]
         return syms(list(dict.fromkeys(["q", "Q", "h", "j", "o", *made])))
@@ -397,7 +414,7 @@ def set_(x: Q, y: Q) -> Q:
     if type(x) is not str:
         raise QError("type")
     if x.startswith(":"):
-        raise Unsupported("writing of files (set)")
+        return _files().write(x, y, "writing of files (set)")
     state = current()
     variables.set_global(state, variables.full_name(x, state.space), y)
     return x
@@ -447,14 +464,6 @@ def _refused(name: str, feature: str, rank: int = 1, infix: bool = False) -> Non
 for _name, _feature in {
     "hopen": "connections (hopen)",
     "hclose": "connections (hclose)",
-    "read0": "reading of files (read0)",
-    "read1": "reading of files (read1)",
-    "hcount": "files (hcount)",
-    "hdel": "files (hdel)",
-    "load": "files (load)",
-    "save": "files (save)",
-    "rload": "files (rload)",
-    "rsave": "files (rsave)",
     "getenv": "the environment (getenv)",
 }.items():
     _refused(_name, _feature)
@@ -468,7 +477,6 @@ def leave(x: Q) -> Q:
     raise Exit(whole(x) & 255)
 
 
-for _name in ("setenv", "dsave"):
-    _refused(_name, f"{_name}", 2, True)
+_refused("setenv", "setenv", 2, True)
 for _name in ("2:",):
     _refused(_name, f"files ({_name})", 2)

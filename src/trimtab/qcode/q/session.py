@@ -22,10 +22,16 @@ STACK = 20_000
 
 
 class Session:
-    """An interpreter with variables of its own. ``write`` receives what programs print (default: ``state.output``)."""
+    """An interpreter with variables of its own. ``write`` receives what programs print (default: ``state.output``).
 
-    def __init__(self, limits: Limits | None = None, write: Callable[[str], None] | None = None) -> None:
+    Nothing reaches the disk: file handles are refused, or, with ``files``, stand for files in the session's memory.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, write: Callable[[str], None] | None = None, files: bool = False
+    ) -> None:
         self.state = State(limits, write)
+        self.state.files = {} if files else None
 
     def __call__(self, text: str, *args: Any) -> Value:
         """The value of a text; with arguments, of the function that it denotes applied to them.
@@ -34,7 +40,8 @@ class Session:
         """
         if not args:
             return Value(self.value(text))
-        return Value(self._guarded(lambda: apply.call(self._run(text), [faces.from_python(a) for a in args])))
+        given = [faces.from_python(a) for a in args]
+        return Value(self._guarded(lambda: apply.call(self._run(text), given)))
 
     def __getitem__(self, name: str) -> Value:
         """A variable by its name."""

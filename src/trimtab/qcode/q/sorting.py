@@ -60,9 +60,11 @@ def grade_up(x: Q) -> Any:
         return order
     x = simple(x)
     if x.t in FLOATS:
-        low = np.where(np.isnan(x.a), -np.inf, x.a)
-        order = np.argsort(low, kind="stable")
-        return order[np.argsort(~np.isnan(x.a[order]), kind="stable")]
+        nulls = np.isnan(x.a)
+        if not nulls.any():
+            return np.argsort(x.a, kind="stable")
+        rest = np.flatnonzero(~nulls)
+        return np.concatenate([np.flatnonzero(nulls), rest[np.argsort(x.a[rest], kind="stable")]])
     if x.t in (SYM, GUID):
         values = x.a.tolist()
         return np.array(sorted(range(len(values)), key=values.__getitem__), dtype=np.int64)

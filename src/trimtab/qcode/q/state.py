@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class State:
         self.limits = limits or Limits()
         self.steps_left = self.spent = self.depth = self.resident = 0
         self.ends = float("inf")
+        self.files: dict[str, Any] | None = None
+        """Files in memory by path, as bytes or q values; None: file handles are refused."""
         self.statement = ""
         """The text that runs."""
         self.output: list[str] = []

@@ -30,7 +30,9 @@ from trimtab.qcode.q.values import (
 
 
 def named(x: Q) -> Q:
-    """A table, by its name or itself."""
+    """A table, by its name or the handle of its file, or itself."""
+    if type(x) is str and x.startswith(":"):
+        return PRIMS["get"].fns[1](x)
     return variables.lookup(current(), x) if type(x) is str else x
 
 
@@ -38,9 +40,7 @@ def stored(name: Q, value: Q) -> Q:
     """Keep a table under a name where one was given; the name, or the table."""
     if type(name) is not str:
         return value
-    state = current()
-    variables.set_global(state, variables.full_name(name, state.space), value)
-    return name
+    return PRIMS["set"].fns[2](name, value)
 
 
 def names_of(x: Q) -> list[str]:
@@ -224,6 +224,8 @@ def insert(x: Q, y: Q) -> Q:
 @dyad("upsert")
 def upsert(x: Q, y: Q) -> Q:
     """Append records to a table; of a keyed one, replace those with known keys."""
+    if type(x) is str and x.startswith(":") and not len(as_list(PRIMS["key"].fns[1](x))):
+        return stored(x, y)
     whole = named(x)
     if type(whole) is Dict and not is_keyed(whole):
         return stored(x, join(whole, y))

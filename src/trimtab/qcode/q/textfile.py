@@ -6,9 +6,9 @@ import csv
 import io
 from collections.abc import Iterable
 
-from trimtab.qcode.q import formats
+from trimtab.qcode.q import files, formats
 from trimtab.qcode.q.casts import LETTERS, parse
-from trimtab.qcode.q.errors import QError, Unsupported
+from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.lists import as_list, items
 from trimtab.qcode.q.patterns import data_of
 from trimtab.qcode.q.registry import dyad
@@ -33,9 +33,9 @@ from trimtab.qcode.q.values import (
 def text_file(x: Q, y: Q) -> Q:
     """``delimiter 0: table``, ``(types;delimiter) 0: text``, ``(types;widths) 0: text``, ``"S=;" 0: text``."""
     if type(x) is str and x.startswith(":"):
-        raise Unsupported("writing of files (0:)")
+        return files.write_lines(x, y)
     if type(y) is str or (type(y) is Vec and y.t == 0 and y.a and type(y.a[0]) is str and y.a[0].startswith(":")):
-        raise Unsupported("reading of files (0:)")
+        y = Vec(0, [chars(line) for line in files.text(y).split(b"\n")])
     if qtype(x) == -CHAR:
         return _prepare(data_of(x).decode("latin-1"), y)
     if is_string(x):

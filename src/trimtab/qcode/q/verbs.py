@@ -9,16 +9,18 @@ from pathlib import Path
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, say
 from trimtab.qcode.q.conformance import Report, measure
-from trimtab.qcode.q.errors import Exit, QError, Unsupported
+from trimtab.qcode.q.errors import Exit, Limits, QError, Unsupported
 from trimtab.qcode.q.scripts import statements, unfinished
 from trimtab.qcode.q.session import Session
 
 HISTORY = Path.home() / ".trimtab_q_history"
+ATTENDED = Limits(steps=1 << 62, memory_bytes=8 << 30, seconds=None)
+"""For somebody who sits at the console, or runs a script of their own, and can interrupt it."""
 
 
 def run_file(path: Path) -> int:
     """Run a script; what it prints goes to standard output. An error ends it with status 1."""
-    session = Session(write=_write)
+    session = Session(ATTENDED, _write)
     try:
         for statement in statements(path.read_text(encoding="utf-8", errors="surrogateescape")):
             session(statement)
@@ -55,7 +57,7 @@ def interact() -> int:
 
     A line that leaves a bracket or a string open goes on in the next; an empty line ends it.
     """
-    session = Session(write=_write)
+    session = Session(ATTENDED, _write)
     interactive = sys.stdin.isatty()
     if interactive:
         _remember()
@@ -119,6 +121,10 @@ def conformance(path: Path, out: Path | None, failures: bool) -> int:
     for reason, count in report.reasons().most_common():
         reasons.add(reason, count)
     reasons.print()
+    causes = Table("failed by the cause on record", ("cause", "all", "pure expressions"))
+    for cause, counts in report.causes().items():
+        causes.add(cause, *counts)
+    causes.print()
     data = report.as_json()
     passed, testable = data["passed"], data["testable"]
     kept = data["without_known_bad"]

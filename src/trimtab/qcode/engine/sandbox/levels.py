@@ -2,8 +2,9 @@
 
 ``seccomp``: a filter of system calls (no processes, files, network, signals), limits, another user. ``bubblewrap``:
 namespaces instead (no network, other processes unseen, read-only files), limits. ``bubblewrap+seccomp``: both.
-``rlimits``: limits only; it stops accidents, not malice. ``auto``: seccomp, where the kernel lacks it bubblewrap, and
-never less.
+``docker``: the filter, in a container without network, files or powers; the image brings its root only, python is the
+machine's own. ``rlimits``: limits only; it stops accidents, not malice. ``auto``: seccomp, where the kernel lacks it
+bubblewrap, and never less.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-Isolation = Literal["auto", "seccomp", "bubblewrap", "bubblewrap+seccomp", "rlimits"]
+Isolation = Literal["auto", "seccomp", "bubblewrap", "bubblewrap+seccomp", "docker", "rlimits"]
+IMAGE = "debian:stable-slim"
+"""What a container is made of, unless TRIMTAB_SANDBOX_IMAGE names another image."""
 AUTO = ("seccomp", "bubblewrap")
 """What ``auto`` tries, in this order."""
 
@@ -33,7 +36,12 @@ def candidates(isolation: str) -> Sequence[str]:
 
 def filtered(level: str) -> bool:
     """Whether a level filters system calls."""
-    return "seccomp" in level
+    return "seccomp" in level or level == "docker"
+
+
+def contained(level: str) -> bool:
+    """Whether a server runs where no descriptor can be handed to it: it connects to a socket by its path."""
+    return level == "docker"
 
 
 def _readable() -> list[str]:
@@ -58,6 +66,24 @@ def _bubblewrap() -> list[str]:
     return [found, *apart, *powers, *seen, *made, "--chdir", "/", "--"]
 
 
-def prefix(level: str) -> list[str]:
-    """What stands before the server's command at a level. Raises Unavailable."""
+def _docker(folder: Path, environment: Mapping[str, str]) -> list[str]:
+    found = shutil.which("docker")
+    if found is None:
+        raise Unavailable("isolation by docker needs the program docker on PATH, and its daemon running")
+    apart = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    bounds = ["--pids-limit", "64", "--user", "65534:65534", "--workdir", "/", "--pull", "missing"]
+    seen = [part for path in _readable() for part in ("--volume", f"{path}:{path}:ro")]
+    known = [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
+    image = os.environ.get("TRIMTAB_SANDBOX_IMAGE", IMAGE)
+    return [found, "run", "--rm", *apart, *bounds, *seen, "--volume", f"{folder}:{folder}", *known, image]
+
+
+def prefix(level: str, folder: Path | None = None, environment: Mapping[str, str] | None = None) -> list[str]:
+    """What stands before the server's command at a level. Raises Unavailable.
+
+    ``folder``, ``environment``: for a contained level, where the socket lies and what the server's environment is.
+    """
+    if contained(level):
+        assert folder is not None
+        return _docker(folder, environment or {})
     return _bubblewrap() if "bubblewrap" in level else []

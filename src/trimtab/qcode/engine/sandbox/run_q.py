@@ -19,7 +19,7 @@ from trimtab.qcode.engine.sandbox.frames import framed, receive, send
 from trimtab.qcode.q.errors import Defect, LimitError, Limits, QError, Unsupported
 from trimtab.qcode.q.session import Session
 
-LIMITS = Limits(steps=1 << 62, memory_bytes=1 << 40, depth=1000)
+LIMITS = Limits(steps=1 << 62, memory_bytes=1 << 40, seconds=None, depth=1000)
 """The process has limits of its own, of which the grader can tell one from the other."""
 DENIED = ("file", "handle", "connection", "system command", "process", "exit", "environment", "getenv", "setenv")
 """What the interpreter refuses for safety, by words of its messages; the rest that it refuses it does not have yet."""

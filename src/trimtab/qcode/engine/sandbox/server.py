@@ -208,9 +208,18 @@ def _quiet() -> None:
         os.close(null)
 
 
+def _client(place: str) -> socket.socket:
+    """The socket of whoever started this: by its number, or in a container by its path."""
+    if place.isdigit():
+        return socket.socket(fileno=int(place))
+    control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control.connect(place)
+    return control
+
+
 def main() -> None:
-    """Be a server: the socket's number and what to load are the arguments."""
-    control = socket.socket(fileno=int(sys.argv[1]))
+    """Be a server: the socket's number or path, and what to load, are the arguments."""
+    control = _client(sys.argv[1])
     parent = os.getppid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the client's to handle
     _quiet()

@@ -7,8 +7,11 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from trimtab.qcode.engine.protocol import InfraError, Limits
 from trimtab.qcode.engine.sandbox import levels, wire
@@ -42,7 +45,8 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _command(setup: Setup, descriptor: int) -> list[str]:
+def _command(setup: Setup, place: str, folder: Path | None = None) -> list[str]:
+    """``place``: the number of the server's end of the socket, or the path where it connects."""
     asked = {
         "language": setup.language,
         "modules": list(setup.modules),
@@ -52,8 +56,71 @@ def _command(setup: Setup, descriptor: int) -> list[str]:
             "filtered": levels.filtered(setup.level),
         },
     }
-    python = [sys.executable, "-B", "-P", "-s", "-X", "utf8", "-c", _SERVER, str(descriptor), json.dumps(asked)]
-    return [*levels.prefix(setup.level), *python]
+    python = [sys.executable, "-B", "-P", "-s", "-X", "utf8", "-c", _SERVER, place, json.dumps(asked)]
+    return [*levels.prefix(setup.level, folder, _environment()), *python]
+
+
+def _popen(command: list[str], descriptors: tuple[int, ...] = (), docker: bool = False) -> subprocess.Popen[bytes]:
+    home = {
+        name: os.environ[name] for name in ("HOME", "DOCKER_HOST", "DOCKER_CONTEXT") if docker and name in os.environ
+    }
+    return subprocess.Popen(
+        command,
+        env=_environment() | home,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
+
+
+def _inheriting(setup: Setup) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """A server that is handed its end of the socket."""
+    control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        try:
+            return control, _popen(_command(setup, str(theirs.fileno())), (theirs.fileno(),))
+        except BaseException:
+            control.close()
+            raise
+
+
+def _connecting(setup: Setup) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """A server in a container, which connects to a socket in a folder that it shares with the grader."""
+    with (
+        tempfile.TemporaryDirectory(prefix="trimtab-") as name,
+        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
+    ):
+        folder = Path(name)
+        path = folder / "socket"
+        listener.bind(str(path))
+        folder.chmod(0o711)  # the server is another user
+        path.chmod(0o666)
+        listener.listen(1)
+        process = _popen(_command(setup, str(path), folder), docker=True)
+        try:
+            return _accepted(listener, process, setup), process
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _accepted(listener: socket.socket, process: subprocess.Popen[bytes], setup: Setup) -> socket.socket:
+    """A server's connection. Raises Unavailable where its container ends before, InfraError where it takes too long."""
+    until = time.monotonic() + START_SECONDS
+    listener.settimeout(0.2)
+    while time.monotonic() < until:
+        try:
+            return listener.accept()[0]
+        except TimeoutError:
+            if process.poll() is not None:
+                assert process.stderr is not None
+                why = process.stderr.read().decode(errors="replace").strip()[-500:] or "the container ended at once"
+                raise levels.Unavailable(f"isolation {setup.level!r} is not to be had here: {why}") from None
+    raise InfraError(f"a {setup.language} server in a container did not start within {START_SECONDS:.0f} s")
 
 
 class WorkerDied(Exception):
@@ -64,18 +131,8 @@ class Worker:
     """One server. Raises InfraError where it does not start, levels.Unavailable where its level does not exist."""
 
     def __init__(self, setup: Setup) -> None:
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self.process = subprocess.Popen(
-                _command(setup, theirs.fileno()),
-                env=_environment(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=(theirs.fileno(),),
-                start_new_session=True,
-            )
+        begin = _connecting if levels.contained(setup.level) else _inheriting
+        self.control, self.process = begin(setup)
         self.pid = self.process.pid
         try:
             self.startup_cpu_seconds = self._await_ready(setup)

@@ -1,0 +1,1 @@
+"""How good is a model at writing programs? Samples, pass@k, pages."""

@@ -1,0 +1,1 @@
+"""Post-training on executed programs: SFT and GRPO through TRL."""
