@@ -17,11 +17,31 @@ from trimtab.qcode.q.errors import QError
 from trimtab.qcode.q.session import Session
 from trimtab.qcode.q.values import chars, text_of
 
-PUBLISHED = {
+PUBLISHED = {  # KX, "Serialization examples" (code.kx.com, CC-BY-4.0)
     "1i": "010000000d000000fa01000000",
     "enlist 1i": "010000001200000006000100000001000000",
     "`byte$til 5": "01000000130000000400050000000001020304",
+    "`byte$enlist til 5": "01000000190000000000010000000400050000000001020304",
     "`a`b!2 3i": "0100000021000000630b0002000000610062000600020000000200000003000000",
+    "`s#`a`b!2 3i": "01000000210000007f0b0102000000610062000600020000000200000003000000",
+    "`a`b!enlist each 2 3i": (
+        "010000002d000000630b0002000000610062000000020000000600010000000200000006000100000003000000"
+    ),
+    "([]a:enlist 2i;b:enlist 3i)": (
+        "010000002f0000006200630b0002000000610062000000020000000600010000000200000006000100000003000000"
+    ),
+    "`s#([]a:enlist 2i;b:enlist 3i)": (
+        "010000002f0000006201630b0002000000610062000000020000000603010000000200000006000100000003000000"
+    ),
+    "([a:enlist 2i]b:enlist 3i)": (
+        "010000003f000000636200630b00010000006100000001000000060001000000020000006200630b0001000000620000000100000006"
+        "000100000003000000"
+    ),
+    "`s#([a:enlist 2i]b:enlist 3i)": (
+        "010000003f0000007f6201630b00010000006100000001000000060001000000020000006200630b0001000000620000000100000006"
+        "000100000003000000"
+    ),
+    "{x+y}": "010000001500000064000a00050000007b782b797d",
 }
 
 
@@ -44,7 +64,6 @@ def test_an_error_is_raised() -> None:
     [
         (b"HTTP/1.1", "no kdb"),
         (struct.pack(">BBBBi", 0, 2, 0, 0, 13), "big-endian"),
-        (struct.pack("<BBBBi", 1, 2, 0, 0, 2**31 - 1), "at most"),
         (struct.pack("<BBBBi", 1, 2, 0, 0, 3), "no kdb"),
     ],
 )
@@ -53,12 +72,18 @@ def test_headers_that_are_refused(data: bytes, said: str) -> None:
         messages.header(data)
 
 
+def test_messages_that_are_too_long() -> None:
+    with pytest.raises(messages.TooLong, match="at most 100"):
+        messages.header(struct.pack("<BBBBi", 1, 2, 0, 0, 101), 100)
+    assert messages.header(struct.pack("<BBBBi", 1, 2, 0, 0, 100), 100) == (messages.Kind.RESPONSE, 100)
+
+
 def test_compressed_messages() -> None:
     value = Session().value("5000#1 2 3")
     packed = squeeze.compressed(messages.framed(value, messages.Kind.RESPONSE))
     assert packed[2] == 1
     assert match(messages.value(packed), value)
-    with pytest.raises(messages.BadMessage, match="at most 1000"):
+    with pytest.raises(messages.TooLong, match="at most 1000"):
         messages.value(packed, 1000)
 
 

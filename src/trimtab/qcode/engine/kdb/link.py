@@ -21,6 +21,10 @@ class LinkError(RuntimeError):
     """The link could not be made, or broke: nothing is known about the program."""
 
 
+class Asked(RuntimeError):
+    """The process asks back where it should answer: no q process does so but for a program that makes it."""
+
+
 class Link:
     """Asks a q process over two file descriptors. After an error it must be closed: an answer may still be on its way."""
 
@@ -29,18 +33,22 @@ class Link:
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
 
-    def ask(self, value: Q, seconds: float) -> Q:
-        """The answer to a synchronous request. Raises QError, TimeoutError, LinkError, BadMessage."""
+    def ask(self, value: Q, seconds: float, most_bytes: int | None = None) -> Q:
+        """The answer to a synchronous request, which has at most ``most_bytes``.
+
+        Raises QError, TimeoutError, LinkError, BadMessage, TooLong, Asked, Unsupported.
+        """
         end = time.monotonic() + seconds
+        most = self._most_bytes if most_bytes is None else min(most_bytes, self._most_bytes)
         self.write(messages.framed(value), end)
         while True:
             head = self.read(messages.HEADER, end)
-            kind, size = messages.header(head, self._most_bytes)
+            kind, size = messages.header(head, most)
             body = self.read(size - messages.HEADER, end)
             if kind == Kind.RESPONSE:
-                return messages.value(head + body, self._most_bytes)
+                return messages.value(head + body, most)
             if kind == Kind.SYNC:
-                raise messages.BadMessage("a request where an answer was expected")
+                raise Asked("a request where an answer was expected")
 
     def read(self, n: int, end: float) -> bytes:
         """Exactly ``n`` bytes, before ``end`` (of time.monotonic)."""

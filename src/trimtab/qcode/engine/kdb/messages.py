@@ -9,7 +9,7 @@ import struct
 from enum import IntEnum
 
 from trimtab.qcode.q import squeeze
-from trimtab.qcode.q.errors import QError
+from trimtab.qcode.q.errors import QError, Unsupported
 from trimtab.qcode.q.serial import deserialized, serialized
 from trimtab.qcode.q.values import Q
 
@@ -30,6 +30,10 @@ class BadMessage(RuntimeError):
     """What the other side sent is no kdb+ message that can be read here."""
 
 
+class TooLong(RuntimeError):
+    """A message of more bytes than are taken."""
+
+
 def framed(value: Q, kind: Kind = Kind.SYNC) -> bytes:
     """The message of a value. Raises Unsupported for a value that cannot be serialised."""
     message = bytearray(serialized(value))
@@ -44,19 +48,19 @@ def framed_error(text: str) -> bytes:
 
 
 def header(data: bytes, most_bytes: int = MOST_BYTES) -> tuple[Kind, int]:
-    """The kind of a message and its length in bytes, header included. Raises BadMessage."""
+    """The kind of a message and its length in bytes, header included. Raises BadMessage, TooLong."""
     order, kind, packed, _, size = struct.unpack("<BBBBI", data)
     if order == 0 and kind in tuple(Kind):
         raise BadMessage("a big-endian kdb+ message: only little-endian processes can be asked")
     if order != 1 or kind not in tuple(Kind) or packed > 1 or size <= HEADER:
         raise BadMessage(f"no kdb+ message: it begins with 0x{data.hex()}")
     if size > most_bytes:
-        raise BadMessage(f"a message of {size} bytes: at most {most_bytes} are taken")
+        raise TooLong(f"a message of {size} bytes: at most {most_bytes} are taken")
     return Kind(kind), size
 
 
 def value(message: bytes, most_bytes: int = MOST_BYTES) -> Q:
-    """The value of a whole message. Raises QError where it is an error, BadMessage where it cannot be read."""
+    """The value of a whole message. Raises QError for an error, BadMessage, TooLong, Unsupported."""
     message = _plain(message, most_bytes)
     if message[HEADER] == _ERROR:
         if message[-1] != 0:
@@ -65,7 +69,9 @@ def value(message: bytes, most_bytes: int = MOST_BYTES) -> Q:
     try:
         return deserialized(message)
     except QError as error:
-        raise BadMessage(f"a damaged kdb+ message ('{error})") from None
+        if error.text != "badmsg":
+            raise Unsupported(f"a value that cannot be read here ('{error})") from None
+        raise BadMessage("a damaged kdb+ message") from None
 
 
 def _plain(message: bytes, most_bytes: int) -> bytes:
@@ -73,8 +79,10 @@ def _plain(message: bytes, most_bytes: int) -> bytes:
     if message[2] == 0:
         return message
     size = struct.unpack_from("<I", message, HEADER)[0] if len(message) >= HEADER + 4 else 0
-    if not HEADER < size <= most_bytes:
-        raise BadMessage(f"a compressed message of {size} bytes: at most {most_bytes} are taken")
+    if size > most_bytes:
+        raise TooLong(f"a message of {size} bytes, sent compressed: at most {most_bytes} are taken")
+    if size <= HEADER:
+        raise BadMessage(f"a compressed message that says it has {size} bytes")
     try:
         return squeeze.expanded(message)
     except QError:

@@ -5,53 +5,67 @@ The process is the user's: programs can do there whatever it may. What they leav
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from trimtab.qcode.engine.kdb import grading
-from trimtab.qcode.engine.kdb.link import LinkError, connect
-from trimtab.qcode.engine.kdb.messages import BadMessage
-from trimtab.qcode.engine.protocol import InfraError, Limits, Program, Test, TestResult, Verdict, checked
+from trimtab.qcode.engine.kdb.link import Asked, Link, connect
+from trimtab.qcode.engine.kdb.messages import TooLong
+from trimtab.qcode.engine.kdb.real import Real, accepted
+from trimtab.qcode.engine.protocol import InfraError, Limits, Program, Test, TestResult
 from trimtab.qcode.q.errors import QError, Unsupported
+from trimtab.qcode.q.formats import one_line
 from trimtab.qcode.q.values import Q, Vec, chars, syms
 
 _NAMES = chars("key `.")
 _DELETE = chars("{![`.;();0b;x];}")
+CONNECT_SECONDS = 5.0
+ADVICE = "start it with a time limit for requests (q -p PORT -T SECONDS), so that it outlives endless programs"
 
 
-class Running:
-    """The engine ``q-ipc``. Raises InfraError where the process cannot be reached, or breaks the link twice."""
+class Running(Real):
+    """The engine ``q-ipc``. Raises InfraError where the process cannot be reached, hangs, or breaks the link thrice."""
 
     name = "q-ipc"
-    isolation = "none"
 
-    def __init__(self, host: str = "127.0.0.1", port: int = 5000, credentials: str = "", limits: Limits | None = None):
-        self._where, self._credentials, self.limits = (host, port), credentials, limits or Limits()
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 5000,
+        credentials: str = "",
+        limits: Limits | None = None,
+        workers: int | None = None,
+        isolation: str = "auto",
+        cached: bool | Path = False,
+    ) -> None:
+        """``credentials``: ``user:password``. ``workers`` is not used: the process runs one program at a time.
 
-    def run(self, programs: Sequence[Program], tests: Sequence[Sequence[Test]]) -> list[Verdict]:
-        """A verdict for each program."""
-        checked(programs, tests)
-        if any(program.language != "q" for program in programs):
-            raise ValueError(f"the engine {self.name} runs q only")
-        return [self._retried(program, some) for program, some in zip(programs, tests, strict=True)]
+        Raises ValueError: there is no isolation to ask for.
+        """
+        del workers
+        super().__init__(limits, 1, accepted(self.name, isolation, "none", implied=True), cached)
+        self._where, self._credentials = (host, port), credentials
 
-    def close(self) -> None:
-        """Nothing is held between programs."""
-
-    def _retried(self, program: Program, tests: Sequence[Test]) -> Verdict:
-        begun = time.monotonic()
+    def identity(self) -> str:
+        """The process's address, version and number."""
+        link = self._link()
         try:
-            results = self._graded(program, tests)
-        except (LinkError, BadMessage, TimeoutError):
-            try:
-                results = self._graded(program, tests)
-            except (LinkError, BadMessage, TimeoutError) as error:
-                raise InfraError(f"{self.name}: {error}") from error
-        return Verdict(tuple(results), self.isolation, wall_seconds=time.monotonic() - begun)
+            version = link.ask(chars("(.z.K;.z.i)"), self.limits.wall_seconds)
+        except (QError, Unsupported, TooLong, Asked) as error:
+            raise InfraError(f"{self.name}: its version cannot be read ('{error})") from error
+        finally:
+            link.close()
+        return f"{self._where} {one_line(version)}"
+
+    def _link(self) -> Link:
+        try:
+            return connect(*self._where, self._credentials, CONNECT_SECONDS)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {ADVICE}") from None
 
     def _graded(self, program: Program, tests: Sequence[Test]) -> list[TestResult]:
         before = self._root()
-        link = connect(*self._where, self._credentials)
+        link = self._link()
         try:
             return grading.grade(link, program, tests, self.limits)
         finally:
@@ -60,14 +74,14 @@ class Running:
 
     def _root(self, keep: list[str] | None = None) -> list[str]:
         """The names in the root; with ``keep``, all others are deleted."""
-        link = connect(*self._where, self._credentials)
+        link = self._link()
         try:
             names = _symbols(link.ask(_NAMES, self.limits.wall_seconds))
             new = [] if keep is None else [name for name in names if name not in keep]
             if new:
                 link.ask(Vec(0, [_DELETE, syms(new)]), self.limits.wall_seconds)
             return names
-        except (QError, Unsupported) as error:
+        except (QError, Unsupported, TooLong, Asked) as error:
             raise InfraError(f"{self.name}: its root's names cannot be read or deleted ('{error})") from error
         finally:
             link.close()
