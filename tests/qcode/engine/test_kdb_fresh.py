@@ -117,7 +117,7 @@ def test_processes_see_no_secrets_and_are_gone_afterwards(path: Path, monkeypatc
 
 
 ENDS = {
-    "sys.exit(\"'2026.11.26T10:00:00.000 k4.lic\")": "has no licence .*k4.lic.*QHOME",
+    'sys.exit("\'2026.11.26T10:00:00.000 k4.lic")': "has no licence .*k4.lic.*QHOME",
     "print('usage: q [-t] SQL', file=sys.stderr); sys.exit(2)": "status 2 .*usage: q.*is it kdb",
 }
 
@@ -134,10 +134,10 @@ def test_a_licence_daemon_is_tried_again(path: Path) -> None:
     _program(
         path,
         f"import pathlib\nif not pathlib.Path({str(once)!r}).exists():\n    pathlib.Path({str(once)!r}).touch()\n"
-        '    sys.exit("\'couldn\'t connect to license daemon")',
+        "    sys.exit(\"'couldn't connect to license daemon\")",
     )
     assert Binary(isolation="rlimits").run([Program("f:{x+y}", "f")], [TESTS])[0].passed
-    _program(path, 'sys.exit("\'couldn\'t connect to license daemon")')
+    _program(path, "sys.exit(\"'couldn't connect to license daemon\")")
     with pytest.raises(InfraError, match="failed 3 times.*licence daemon"):
         Binary(isolation="rlimits").run([Program("f:{x+y}", "f")], [TESTS])
 

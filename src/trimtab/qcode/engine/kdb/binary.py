@@ -72,7 +72,9 @@ class Binary(Fresh):
 def _hangs(path: str, seconds: float, child: Child) -> str:
     said = child.said()
     wrote = f" (it wrote: {said})" if said else ""
-    return f"{path} was started with -p and took no link in {seconds:g} s{wrote}: does it start by hand, and is it kdb+?"
+    return (
+        f"{path} was started with -p and took no link in {seconds:g} s{wrote}: does it start by hand, and is it kdb+?"
+    )
 
 
 def _why(path: str, child: Child) -> Exception:

@@ -76,7 +76,7 @@ class Child:
             used = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize()
             cpu = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
             spent = sum(map(int, cpu)) / os.sysconf("SC_CLK_TCK")
-            _limit(pid, resource.RLIMIT_CPU, math.ceil(spent + limits.cpu_seconds))
+            _limit(pid, resource.RLIMIT_CPU, math.ceil(spent + limits.cpu_seconds), 1)
             _limit(pid, resource.RLIMIT_AS, used + (limits.memory_mib << 20))
             _limit(pid, resource.RLIMIT_FSIZE, _MOST_WRITTEN)
             _limit(pid, resource.RLIMIT_NPROC, 0)
@@ -111,10 +111,11 @@ def _end(code: int) -> str:
     return f"signal {-code}" if code < 0 else f"status {code}"
 
 
-def _limit(pid: int, kind: int, most: int) -> None:
+def _limit(pid: int, kind: int, most: int, grace: int = 0) -> None:
+    """Lower a limit, never raise it. ``grace``: how far the hard one lies above the soft one."""
     hard = resource.prlimit(pid, kind)[1]
-    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-    resource.prlimit(pid, kind, (most, most))
+    soft, above = (most, most + grace) if hard == resource.RLIM_INFINITY else (min(most, hard), min(most + grace, hard))
+    resource.prlimit(pid, kind, (soft, above))
 
 
 class Fresh(Real):

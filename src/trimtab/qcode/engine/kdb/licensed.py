@@ -12,7 +12,9 @@ from trimtab.qcode.engine.kdb import pykx_child
 from trimtab.qcode.engine.kdb.fresh import Child, Fresh, Unusable
 from trimtab.qcode.engine.kdb.link import Link, LinkError
 
-LICENCE_TODO = "install a licence (kc.lic or k4.lic; python -c 'import pykx' asks for one), or take the engine q-embedded"
+LICENCE_TODO = (
+    "install a licence (kc.lic or k4.lic; python -c 'import pykx' asks for one), or take the engine q-embedded"
+)
 
 
 def found() -> None:
@@ -32,7 +34,7 @@ class Pykx(Fresh):
         back, here = os.pipe()  # answers
         link = Link(back, away, lambda: _close(back, away))
         try:
-            child = Child(_command(there, here), _environment(), folder, (there, here))
+            child = Child(_command(there, here, self.limits.result_bytes), _environment(), folder, (there, here))
         except BaseException:
             link.close()
             raise
@@ -68,8 +70,8 @@ def _close(*descriptors: int) -> None:
         os.close(descriptor)
 
 
-def _command(reading: int, writing: int) -> list[str]:
-    return [sys.executable, "-B", str(Path(pykx_child.__file__)), str(reading), str(writing)]
+def _command(*numbers: int) -> list[str]:
+    return [sys.executable, "-B", str(Path(pykx_child.__file__)), *map(str, numbers)]
 
 
 def _environment() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What runs in the process of a program under PyKX? Requests are read from one pipe and answered on another.
 
-Started as a script, by its path: ``python pykx_child.py READING WRITING``. It needs nothing of trimtab.
+Started as a script, by its path: ``python pykx_child.py READING WRITING BYTES``. It needs nothing of trimtab.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 READY, UNLICENSED, FAILED = "ready", "unlicensed", "failed"
-EVALUATE = '{@[{"v",raze string -8!value -9!"X"$2 cut x};x;{"e",x}]}'
-"""A message as hexadecimal text gives its answer: v and a message as hexadecimal text, or e and the error."""
+EVALUATE = '{{@[{{m:-8!value -9!"X"$2 cut x;$[{most}<count m;"l",string count m;"v",raze string m]}};x;{{"e",x}}]}}'
+"""A message as hexadecimal text gives its answer: v and a message as hexadecimal text, l and its length where that is
+too long, or e and the error."""
 HEADER = 8
 
 
@@ -42,11 +43,13 @@ def _answer(evaluate: Callable[[bytes], Any], message: bytes) -> bytes:
         out = bytearray.fromhex(found[1:].decode())
         out[1] = 2
         return bytes(out)
+    if found[:1] == b"l":
+        return struct.pack("<BBBBI", 1, 2, 0, 0, min(int(found[1:]), 2**32 - 1))
     body = b"\x80" + found[1:].replace(b"\0", b"") + b"\0"
     return struct.pack("<BBBBi", 1, 2, 0, 0, HEADER + len(body)) + body
 
 
-def _evaluator() -> tuple[str, Any]:
+def _evaluator(most: int) -> tuple[str, Any]:
     try:
         import pykx  # pyright: ignore
     except BaseException as error:  # noqa: BLE001
@@ -55,15 +58,15 @@ def _evaluator() -> tuple[str, Any]:
     if not getattr(pykx, "licensed", False):  # pyright: ignore
         return f"{UNLICENSED} pykx.licensed is False", None
     try:
-        return READY, pykx.q(EVALUATE)  # pyright: ignore
+        return READY, pykx.q(EVALUATE.format(most=most))  # pyright: ignore
     except BaseException as error:  # noqa: BLE001
         word = UNLICENSED if "licen" in str(error).lower() else FAILED
         return f"{word} {type(error).__name__}: {' '.join(str(error).split())[:300]}", None
 
 
-def main(reading: int, writing: int) -> None:
-    """Say how the import went, then answer until the pipe ends."""
-    word, evaluate = _evaluator()
+def main(reading: int, writing: int, most: int) -> None:
+    """Say how the import went, then answer until the pipe ends, by messages of at most ``most`` bytes."""
+    word, evaluate = _evaluator(most)
     _write(writing, word.encode() + b"\n")
     while evaluate is not None:
         head = _read(reading, HEADER)
@@ -72,4 +75,4 @@ def main(reading: int, writing: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))
