@@ -138,14 +138,14 @@ def test_a_licence_daemon_is_tried_again(path: Path) -> None:
     )
     assert Binary(isolation="rlimits").run([Program("f:{x+y}", "f")], [TESTS])[0].passed
     _program(path, "sys.exit(\"'couldn't connect to license daemon\")")
-    with pytest.raises(InfraError, match="failed 3 times.*licence daemon"):
+    with pytest.raises(InfraError, match=r"failed 3 times.*licence daemon"):
         Binary(isolation="rlimits").run([Program("f:{x+y}", "f")], [TESTS])
 
 
 def test_a_program_q_that_hangs_at_start(path: Path) -> None:
     _program(path, "time.sleep(60)")
     begun = time.monotonic()
-    with pytest.raises(InfraError, match="failed 3 times.*took no link in 0.2 s"):
+    with pytest.raises(InfraError, match=r"failed 3 times.*took no link in 0\.2 s"):
         Binary(isolation="rlimits", start_seconds=0.2).run([Program("f:{x+y}", "f")], [TESTS])
     assert time.monotonic() - begun < 10
 
