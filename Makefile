@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test test-all check bench
+.PHONY: demo test test-all check docs coverage licences bench
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml constraints.txt
@@ -18,8 +18,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## answer prompts, train a tree policy, compare it honestly, write the report
-	$(BIN)/trimtab speculation demo
+demo: $(STAMP) ## the four rooms, each on its embedded models: learn, judge, one table and one page
+	$(BIN)/trimtab demo
 
 test: $(STAMP) ## the fast tests
 	$(BIN)/python -m pytest -q
@@ -32,6 +32,16 @@ check: $(STAMP) ## style, types, and the arrows between modules
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+
+docs: $(STAMP) ## the documentation as a site, in site/; a warning is an error
+	$(BIN)/mkdocs build --strict --quiet
+
+coverage: $(STAMP) ## the fast tests again, and which share of each room they run; what is not run is listed in coverage.json
+	$(BIN)/python -m pytest -q --cov=trimtab --cov-report=json:coverage.json --cov-report=
+	$(BIN)/python dev/coverage_by_room.py coverage.json
+
+licences: $(STAMP) ## the licences of everything that is installed with trimtab
+	$(BIN)/python dev/licences.py
 
 bench: $(STAMP) ## the numbers in the README, measured on this machine
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done

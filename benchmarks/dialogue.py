@@ -7,6 +7,7 @@ the supervised model; the best of 8 of its replies (trains nothing); PPO with a 
 without a cost of leaving the reference (the negative control); one LoRA adapter, and three that take turns ("agents", at as
 many replies). All learn from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here for the first
 time. `--control-seeds`: seeds of all arms but the first and PPO. Arms that were run are kept in --out, and not run again.
+`--arms` with nothing behind it: the throughput alone.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def sentence(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def show(rows: list[dict[str, Any]], compared: dict[str, Comparison], bars: list[Any]) -> None:
+def show(rows: list[dict[str, Any]], compared: dict[str, Comparison]) -> None:
     """Print it all."""
     shown = (
         "arm",
@@ -137,6 +138,10 @@ def show(rows: list[dict[str, Any]], compared: dict[str, Comparison], bars: list
     for arm, judged in compared.items():
         print(f"{arm}: {judged.verdict}: {judged.reason}")
     print(sentence(rows))
+
+
+def print_bars(bars: list[Any]) -> None:
+    """Each bar, and whether it holds."""
     for one in bars:
         print(f"{one['name']}: {one['value']:.3f} ({one['bound']}): {'holds' if one['holds'] else 'FALLS SHORT'}")
 
@@ -157,7 +162,7 @@ def main(
     found = run_arms(experiments, arms, control_seeds)
     rows, compared = rows_of(found)
     bars = bars_of(rows, compared, found)
-    record: dict[str, Any] = {"rows": rows, "bars": bars, "sentence": sentence(rows)}
+    record: dict[str, Any] = {"rows": rows, "bars": bars, "sentence": sentence(rows) if rows else ""}
     if ceiling and "ppo" in found:
         record["critic_at_the_end"] = experiments[0].ceiling()
         print(f"critic at the end, held-out replies: {record['critic_at_the_end']}")
@@ -165,10 +170,13 @@ def main(
         record["throughput"] = measure_throughput(experiments[0].base)
         for row in record["throughput"]:
             name = (
-                f"PPO update over its floor ({row['critic']} critic, {row['replies']} replies x {row['tokens']} tokens)"
+                f"PPO update over its floor ({row['critic']} critic, {row['replies']} replies x {row['tokens']} tokens, "
+                f"empathy encoder in {row['encoder']})"
             )
             bars.append(bar(name, row["ratio"], f"<= {MOST_RATIO}", row["ratio"] <= MOST_RATIO))
-    show(rows, compared, bars)
+    if rows:
+        show(rows, compared)
+    print_bars(bars)
     record["verdicts"] = {arm: {"verdict": j.verdict, "reason": j.reason} for arm, j in compared.items()}
     record |= {"date": machine.today(), "hardware": machine.hardware(), "versions": machine.versions()}
     say(f"{time.perf_counter() - started:.0f} s")

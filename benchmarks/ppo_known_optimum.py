@@ -1,6 +1,6 @@
 """Does PPO find the best policy where that can be computed? The enumerable task, three seeds of task, model and training.
 
-python benchmarks/ppo_known_optimum.py [--seeds 3] [--steps 150] [--json OUT]
+python benchmarks/ppo_known_optimum.py [--seeds 3] [--steps 300] [--json OUT]
 
 Three prompts, 156 replies to each, a random reward for each, a cost of 0.1 for a nat of KL to the reference: the best
 policy and its value ``J* = beta log E_ref[exp(r / beta)]`` are computed by listing all replies; so are value and KL of the
@@ -47,7 +47,7 @@ def settings_of(task: Enumerable, steps: int, batch_size: int, seed: int) -> PPO
         kl_coefficient=task.beta,
         kl_target=None,
         unfinished_penalty=0.0,
-        context_max_length=1,
+        context_max_length=2,
         reply_max_length=task.longest,
         seed=seed,
     )
@@ -101,7 +101,7 @@ def bars_of(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def main(seeds: int = 3, steps: int = 150, batch_size: int = 1024, json: Path | None = None) -> None:
+def main(seeds: int = 3, steps: int = 300, batch_size: int = 512, json: Path | None = None) -> None:
     """Print the table; write rows and bars to ``json``."""
     torch.set_num_threads(1)
     rows = [one_seed(seed, steps, batch_size) for seed in range(seeds)]

@@ -2,14 +2,13 @@
 
 The experiment: a small model is taught the references of a few compositions of one-liners; GRPO then meets all of the train
 split, with tests and without references. Held out are compositions that neither has seen, judged by inputs that no reward
-used. Beside it: SFT alone with at least GRPO's time, its best checkpoint by validation; and GRPO told random rewards.
+used. Beside it: SFT alone with at least GRPO's time, the best by validation of several schedules; GRPO told random rewards.
 
 Parts are kept in --work as they are done, so that a run that was stopped goes on (--seeds 0 runs one seed alone).
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import tyro
 
 from trimtab import machine
 from trimtab.console import Table, say
@@ -44,9 +44,10 @@ from trimtab.statistics import crossed_difference, mean_interval
 
 TAUGHT = 160
 SFT_STEPS = 60
-GRPO_STEPS = 300
-RANDOM_STEPS = 100
-LOOK_EVERY = 40
+GRPO_STEPS = 200
+RANDOM_STEPS = 60
+LADDER = (60, 90, 120, 180, 270)
+LOOK_EVERY = 30
 SAMPLES = 4
 ARMS = ("sft", "grpo", "sft longer", "grpo, random reward")
 SHIPPED_TOKENS = 64
@@ -90,7 +91,7 @@ def grpo_recipe(seed: int, model: Path, work: Path, name: str, steps: int, **oth
         prompts_per_step=16,
         per_device_train_batch_size=128,
         eval_steps=0,
-        save_steps=steps,
+        save_steps=min(50, steps),
         curriculum=CurriculumSettings(filter=True, resample=True, refresh=2),
         grpo=("lr_scheduler_type=constant_with_warmup", "warmup_steps=20", "gradient_checkpointing=false"),
         track=(),
@@ -118,30 +119,39 @@ def greedy_accuracy(model: Any, tokenizer: Any, problems: Sequence[Problem], gra
     return sum(a.verdict.passed for a in found.greedy) / len(problems)
 
 
+def schedules(total: int) -> list[int]:
+    """Lengths of the control's trainings: each a whole schedule, together at least ``total`` steps."""
+    lengths = [length for length in LADDER if length <= total]
+    return [*lengths, max(SFT_STEPS, total - sum(lengths))]
+
+
 def longer(seed: int, work: Path, budget: tuple[float, float], per_step: float) -> dict[str, Any]:
-    """SFT for at least ``budget`` seconds (wall, processor); the checkpoint that did best on validation."""
+    """SFT to its validation optimum: whole schedules of several lengths, together at least ``budget`` seconds (wall,
+    processor); of all that was looked at on the way, what did best on validation (the base is among it)."""
     validation = sources.of_split(sources.load("onelines-evaluation"), "validation", "onelines")
-    steps = max(SFT_STEPS, int(1.1 * budget[1] / per_step))
-    out, best = work / "longer", {"accuracy": -1.0, "step": 0}
-    curve: list[tuple[int, float]] = []
+    out, best = work / "longer", {"accuracy": -1.0, "step": 0, "schedule": 0}
+    curves: dict[str, list[tuple[int, float]]] = {}
     tokenizer = models.load(str(work / "sft" / "model"))[1]
+    lengths = schedules(int(1.1 * budget[1] / per_step))
+    shutil.rmtree(out, ignore_errors=True)
+    began = seconds()
     with Grader(EngineSettings(workers=2), "direct") as grader:
+        for length in lengths:
+            curve = curves.setdefault(str(length), [])
 
-        def look(step: int, model: Any) -> None:
-            training = model.training
-            accuracy = greedy_accuracy(model.eval(), tokenizer, validation, grader)
-            model.train(training)
-            curve.append((step, accuracy))
-            if accuracy > best["accuracy"]:
-                best.update(accuracy=accuracy, step=step)
-                model.save_pretrained(out / "best")
-                tokenizer.save_pretrained(out / "best")
+            def look(step: int, model: Any, length: int = length, curve: list[tuple[int, float]] = curve) -> None:
+                training = model.training
+                accuracy = greedy_accuracy(model.eval(), tokenizer, validation, grader)
+                model.train(training)
+                curve.append((step, accuracy))
+                if accuracy > best["accuracy"]:
+                    best.update(accuracy=accuracy, step=step, schedule=length)
+                    model.save_pretrained(out / "best")
+                    tokenizer.save_pretrained(out / "best")
 
-        shutil.rmtree(out, ignore_errors=True)
-        began = seconds()
-        teach(seed, steps, out, look, LOOK_EVERY)
-        spent = [now - then for now, then in zip(seconds(), began, strict=True)]
-    return {"steps": steps, "best": best, "curve": curve, "seconds": spent, "model": str(out / "best")}
+            teach(seed, length, out / str(length), look, LOOK_EVERY)
+    spent = [now - then for now, then in zip(seconds(), began, strict=True)]
+    return {"schedules": lengths, "best": best, "curves": curves, "seconds": spent, "model": str(out / "best")}
 
 
 def judge(path: Path, problems: Sequence[Problem], *, samples: int, tokens: int = 40) -> Evaluation:
@@ -244,6 +254,8 @@ def experiment(root: Path, seeds: Sequence[int]) -> tuple[list[dict[str, Any]], 
         row["unseen_pairs_greedy"] = float(table_SP(done, arm, "greedy")[unseen].mean())
         row["wall_seconds"] = [seed[arm]["seconds"][0] for seed in done]
         row["processor_seconds"] = [seed[arm]["seconds"][1] for seed in done]
+        if "best" in done[0][arm]:
+            row["chosen_by_validation"] = [seed[arm]["best"] for seed in done]
         rows.append(row)
     return rows, experiment_bars(done)
 
@@ -266,10 +278,8 @@ def experiment_bars(done: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         found, p = crossed_difference(table_SP(done, "grpo, random reward", kind), table_SP(done, "sft", kind))
         told = bar(f"random rewards above sft, held-out {kind}: lower end of the interval", found.low, 0.0, above=False)
         bars.append({**told, "estimate": found.estimate, "high": found.high, "p": p})
-    least = min(
-        seed["sft longer"]["seconds"][clock] / seed["grpo"]["seconds"][clock] for seed in done for clock in (0, 1)
-    )
-    bars.append(bar("time of longer SFT over GRPO's, the least of all", least, 1.0, above=True, equal=True))
+    least = min(seed["sft longer"]["seconds"][1] / seed["grpo"]["seconds"][1] for seed in done)
+    bars.append(bar("processor time of longer SFT over GRPO's, the least of all", least, 1.0, above=True, equal=True))
     for clock, name in ((0, "wall"), (1, "processor")):
         minutes = max(sum(seed[arm]["seconds"][clock] for arm in ("sft", "grpo")) / 60 for seed in done)
         bars.append(bar(f"SFT and GRPO of a seed, {name} minutes, the longest", minutes, 15.0, above=False))
@@ -447,28 +457,31 @@ PARTS: dict[str, Callable[[Path], tuple[list[dict[str, Any]], list[dict[str, Any
 }
 
 
-def main() -> None:
+def main(
+    work: Path = Path("runs/bench-qcode"),
+    seeds: tuple[int, ...] = (0, 1, 2),
+    parts: tuple[str, ...] = ("experiment", *PARTS),
+    json: Path | None = None,
+) -> None:
     """Run the parts, print the tables, write rows and bars."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--work", type=Path, default=Path("runs/bench-qcode"))
-    parser.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    parser.add_argument("--parts", nargs="*", default=["experiment", *PARTS], choices=["experiment", *PARTS])
-    given = parser.parse_args()
+    if unknown := set(parts) - {"experiment", *PARTS}:
+        raise SystemExit(
+            f"error: no parts {', '.join(sorted(unknown))}: expected some of experiment, {', '.join(PARTS)}"
+        )
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
-    given.work.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     told: dict[str, Any] = {"rows": [], "bars": [], "parts": {}}
-    for name in given.parts:
-        made = experiment(given.work, given.seeds) if name == "experiment" else PARTS[name](given.work)
+    for name in parts:
+        made = experiment(work, seeds) if name == "experiment" else PARTS[name](work)
         told["rows" if name == "experiment" else "parts"] = (
             made[0] if name == "experiment" else {**told["parts"], name: made[0]}
         )
         told["bars"] += made[1]
     show(told)
-    if given.json:
+    if json is not None:
         load = os.getloadavg()
-        write_json(given.json, {**told, "hardware": machine.hardware(), "date": machine.today(), "load": load})
+        write_json(json, {**told, "hardware": machine.hardware(), "date": machine.today(), "load": load})
 
 
 def show(told: dict[str, Any]) -> None:
@@ -481,4 +494,4 @@ def show(told: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main, description=__doc__)

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from trimtab.runs import Run, read_metrics
 from trimtab.trackers import Ledger, Tracked, TrackSettings, check, trackers
 from trimtab.tracking import Histogram, Jsonl, read_jsonl
+from wandb_files import wandb_records
 
 TREES = Histogram(("(2, 1, 1)", "(8, 2, 4)", "none"), (3, 0, 2))
 
@@ -190,26 +190,6 @@ def test_wandb_offline_keeps_each_step_once_and_calls_nobody(tmp_path: Path) -> 
     assert [(row["_step"], row["reward"], row["actions/values"]) for row in items] == ROWS
     configs = [item for r in records if r.WhichOneof("record_type") == "config" for item in r.config.update]
     assert {item.value_json for item in configs if item.key == "actions.labels"} == {'["(2, 1, 1)","(8, 2, 4)"]'}
-
-
-def wandb_records(path: Path) -> Iterator[Any]:
-    """The records of a .wandb file: a LevelDB log (blocks of 32 KiB; checksum, length, kind) behind seven bytes."""
-    from wandb.proto import wandb_internal_pb2
-
-    data, at, part = path.read_bytes(), 7, b""
-    while at + 7 <= len(data):
-        left = 32768 - at % 32768
-        if left < 7:
-            at += left
-            continue
-        length, kind = int.from_bytes(data[at + 4 : at + 6], "little"), data[at + 6]
-        part += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # whole, or the last piece
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(part)
-            part = b""
-            yield record
 
 
 READING = """

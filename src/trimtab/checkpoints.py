@@ -21,6 +21,7 @@ from safetensors.numpy import load_file as load_numpy
 from safetensors.numpy import save_file as save_numpy
 
 from trimtab.plain import Plain
+from trimtab.reading import refusing
 
 SUFFIX = ".safetensors"
 
@@ -79,14 +80,23 @@ class Checkpoint:
 
 
 def _read(path: Path) -> Checkpoint:
-    try:
+    with refusing(path, "checkpoint", "Delete it to go on from the one before it"):
         with safe_open(path, framework="numpy") as file:
             header = json.loads(file.metadata()["checkpoint"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({error}). Delete it to go on from the one before it."
-        ) from error
-    return Checkpoint(path, header["step"], header["state"], Bookkeeping(**header["bookkeeping"]))
+        return Checkpoint(path, _whole(header["step"]), dict(header["state"]), _bookkeeping(header["bookkeeping"]))
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} where a count is expected")
+    return value
+
+
+def _bookkeeping(told: Mapping[str, Any]) -> Bookkeeping:
+    seconds = float(told["elapsed_seconds"])
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"{seconds} elapsed seconds")
+    return Bookkeeping(_whole(told["metrics_rows"]), _whole(told["steps_rows"]), seconds)
 
 
 def _save(path: Path, arrays: Mapping[str, Any], metadata: dict[str, str]) -> None:

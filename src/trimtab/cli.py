@@ -7,8 +7,8 @@ A room is a module named in ``ROOMS``, imported only when it is asked for. It de
 - optionally ``RECIPES: dict[str, dict[str, object]]``: for a verb, named instances of its class (``tiny``, ``paper``),
   from which the flags then depart.
 
-Such a module imports no torch at its top level, so that help is immediate. ``trimtab demo | runs | report`` stand above the
-rooms (``trimtab.commands``).
+Such a module imports no torch at its top level, so that help is immediate. ``trimtab demo | runs | report | completion``
+stand above the rooms (``trimtab.commands``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[str, str]] = {
         "trimtab.dialogue.recipe",
         "an empathetic recommender: rewards that can be trusted, and training on them",
     ),
-    "qcode": ("trimtab.qcode.recipe", "q programs: an embedded interpreter and a set of problems"),
+    "qcode": ("trimtab.qcode.recipe", "q programs: trained by running them, on an embedded interpreter"),
     "zoo": ("trimtab.zoo.recipe", "the embedded models: list them, build them anew"),
 }
 
@@ -36,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "demo": "run the main job of each room on the embedded models; end in one table and one page",
     "runs": "list runs with their newest numbers and their verdicts",
     "report": "put runs of any rooms side by side, on one page",
+    "completion": "print what completes commands and flags in bash, zsh or fish",
 }
 """What stands above the rooms, from ``trimtab.commands``, and its line in the help."""
 
@@ -97,6 +98,25 @@ def _parse(room: str, verb: str, module: Any, arguments: Sequence[str]) -> Any:
     return fill(module.VERBS[verb], args=arguments, prog=prog, description=_summary(module.VERBS[verb]) + note)
 
 
+def parse(arguments: Sequence[str]) -> Any:
+    """The recipe that a command line (without the program's name) means, not yet run.
+
+    Raises an error that ``run`` tells in one line where a room, a command, a verb or a recipe does not exist; SystemExit
+    where the flags are wrong, or ask for help.
+    """
+    room, *rest = arguments
+    _choose("room or command", room, [*ROOMS, *COMMANDS])
+    if room in COMMANDS:
+        import tyro
+
+        above = importlib.import_module("trimtab.commands")
+        return tyro.cli(above.COMMANDS[room], args=rest, prog=f"trimtab {room}")
+    module = importlib.import_module(ROOMS[room][0])
+    verb, *flags = rest or [""]
+    _choose(f"verb of {room}", verb, module.VERBS)
+    return _parse(room, verb, module, flags)
+
+
 def dispatch(arguments: Sequence[str]) -> int:
     """Carry out a command line (without the program's name); returns the exit status. Errors are raised."""
     if not arguments or arguments[0] in HELP:
@@ -108,19 +128,10 @@ def dispatch(arguments: Sequence[str]) -> int:
 
         print(f"trimtab {version('trimtab')}")
         return 0
-    _choose("room or command", room, [*ROOMS, *COMMANDS])
-    if room in COMMANDS:
-        import tyro
-
-        above = importlib.import_module("trimtab.commands")
-        return tyro.cli(above.COMMANDS[room], args=rest, prog=f"trimtab {room}").run() or 0
-    module = importlib.import_module(ROOMS[room][0])
-    if not rest or rest[0] in HELP:
-        print(_help_of(room, module.VERBS))
+    if room in ROOMS and (not rest or rest[0] in HELP):
+        print(_help_of(room, importlib.import_module(ROOMS[room][0]).VERBS))
         return 0
-    verb, *flags = rest
-    _choose(f"verb of {room}", verb, module.VERBS)
-    return _parse(room, verb, module, flags).run() or 0
+    return parse(arguments).run() or 0
 
 
 def _fail(error: Exception) -> int:

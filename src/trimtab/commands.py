@@ -1,4 +1,4 @@
-"""Which commands stand above the rooms? ``trimtab runs``, ``trimtab report``, ``trimtab demo``, as recipes.
+"""Which commands stand above the rooms? ``trimtab runs | report | demo | completion``, as recipes.
 
 Light to import: whatever needs torch or matplotlib is imported by ``run``.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
@@ -60,4 +61,17 @@ class Demo:
         return demonstrate(self)
 
 
-COMMANDS: dict[str, type] = {"demo": Demo, "runs": Runs, "report": Report}
+@dataclass(frozen=True)
+class Completion:
+    """Print what completes commands and flags in a shell: `source <(trimtab completion bash)`."""
+
+    shell: tyro.conf.Positional[Literal["bash", "zsh", "fish"]]
+    """The shell."""
+
+    def run(self) -> None:
+        from trimtab.completion import SHELLS, words
+
+        print(SHELLS[self.shell](words()), end="")
+
+
+COMMANDS: dict[str, type] = {"demo": Demo, "runs": Runs, "report": Report, "completion": Completion}

@@ -21,6 +21,7 @@ import yaml
 from trimtab import machine
 from trimtab.checkpoints import Bookkeeping, Checkpoint, Checkpoints, replace_file
 from trimtab.plain import Arrays, Plain, differences, restore_arrays, to_plain
+from trimtab.reading import read_object, refusing
 from trimtab.trackers import Remembering, Tracked, TrackSettings, trackers
 from trimtab.trackers import check as check_trackers
 from trimtab.tracking import Histogram, Jsonl, Sink, Value, read_jsonl
@@ -84,6 +85,18 @@ def _new_directory(root: Path, recipe: object, name: str | None) -> Path:
         else:
             return path
     raise ValueError(f"too many runs named {base} in {root}: give a name.")
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    """The recipe that a run was begun with: plain YAML, which builds no objects. Raises ValueError where it is none."""
+    with refusing(path, "recipe", "begin the run anew"):
+        try:
+            found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise TypeError(str(error)) from error
+        if not isinstance(found, dict):
+            raise TypeError(f"a {type(found).__name__}, not a mapping")
+        return found
 
 
 def _refuse_other_recipe(path: Path, expected: Plain, given: Plain) -> None:
@@ -160,12 +173,13 @@ class Run:
         path = Path(path)
         if not (path / "recipe.yaml").is_file():
             raise FileNotFoundError(f"{path} is no run: expected a directory with recipe.yaml, made by Run.begin.")
-        plain = yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8"))
+        plain = _recipe(path / "recipe.yaml")
         if recipe is not None:
             _refuse_other_recipe(path, plain, to_plain(recipe))
         newest = Checkpoints(path / "checkpoints", keep=KEPT_CHECKPOINTS).latest()
-        about = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        about["resumed"].append({"from_step": newest.step if newest else None, **_circumstances()})
+        about: dict[str, Any] = read_object(path / "run.json", "description of a run", "begin the run anew")
+        with refusing(path / "run.json", "description of a run", "begin the run anew"):
+            about["resumed"].append({"from_step": newest.step if newest else None, **_circumstances()})
         settings = tracking or TrackSettings()
         check_trackers(track, settings)
         kept, from_step = (newest.bookkeeping, newest.step + 1) if newest else (Bookkeeping(), 0)

@@ -30,7 +30,7 @@ def trainer() -> PPOTrainer:
         if "lora_B" in name:  # adapters that differ from the start
             parameter.data.normal_(generator=torch.Generator().manual_seed(len(name)), std=0.3)
     settings = PPOSettings(
-        steps=2, batch_size=32, minibatch_size=16, epochs=1, learning_rate=1e-2, warmup_steps=1, context_max_length=1
+        steps=2, batch_size=32, minibatch_size=16, epochs=1, learning_rate=1e-2, warmup_steps=1, context_max_length=2
     )
     return PPOTrainer(replace(settings, reply_max_length=4), learner, reference, grader, [TASK.end])
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import builtins
 import json
+import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +15,18 @@ import torch
 
 from dialogue.samples import example
 from trimtab.cli import run
+from trimtab.dialogue.example import Example
 from trimtab.dialogue.ppo.building import Lora
 from trimtab.dialogue.sft import SftSettings, fine_tune, quantisation, reply_perplexity, token_rows
-from trimtab.dialogue.tasks.moods import Flaws, Moods
+from trimtab.dialogue.tasks.moods import Moods
 from trimtab.dialogue.tasks.moods_tokenizer import moods_tokenizer
 from trimtab.runs import read_metrics, read_steps
 
-KIND = Moods(3, Flaws(empathic=1.0, acknowledging=0.0, mistaken=0.0))
-"""Dialogues whose references always meet the mood: something that zoo:dialogue has yet to learn."""
+
+def strange(split: str, count: int) -> list[Example]:
+    """Dialogues whose replies have their words in reverse: something that zoo:dialogue has yet to learn."""
+    made = Moods(3).examples(split, count)
+    return [replace(one, reference=" ".join(reversed(one.reference.split()))) for one in made]
 
 
 @pytest.mark.parametrize("rank", [0, 4])
@@ -32,14 +38,13 @@ def test_fine_tuning_learns_what_replies_are_like(rank: int, tmp_path: Path) -> 
     told: list[tuple[int, float]] = []
 
     def evaluate(step: int, model: Any, tokenizer: Any) -> None:
-        told.append((step, reply_perplexity(model, tokenizer, KIND.examples("validation", 32))))
+        told.append((step, reply_perplexity(model, tokenizer, strange("validation", 32))))
 
-    model, _ = fine_tune(
-        "zoo:dialogue", KIND.examples("train", 192), settings, tmp_path, evaluate=evaluate, evaluate_every=8
-    )
+    model, _ = fine_tune("zoo:dialogue", strange("train", 192), settings, tmp_path, evaluate=evaluate, evaluate_every=8)
     assert [step for step, _ in told] == [0, 8]
-    assert told[0][1] == pytest.approx(reply_perplexity(before, tokenizer, KIND.examples("validation", 32)), rel=1e-4)
-    assert reply_perplexity(model, tokenizer, KIND.examples("validation", 32)) < 0.97 * told[0][1]
+    untrained = reply_perplexity(before, tokenizer, strange("validation", 32))
+    assert math.log(told[0][1]) == pytest.approx(math.log(untrained), rel=1e-3)
+    assert reply_perplexity(model, tokenizer, strange("validation", 32)) < 0.8 * told[0][1]
     assert hasattr(model, "disable_adapter") is (rank > 0)
 
 

@@ -38,6 +38,14 @@ def test_a_batch_is_as_good_as_single_texts(encoder: TextEncoder) -> None:
     np.testing.assert_allclose(encoder.encode(TEXTS), single, atol=1e-6)
 
 
+def test_bfloat16_is_near(encoder: TextEncoder) -> None:
+    vectors = TextEncoder(bf16=True).encode(TEXTS)
+    assert vectors.dtype == np.float32
+    likeness = (vectors * encoder.encode(TEXTS)).sum(axis=1)
+    assert (likeness > 0.9999).all()
+    assert not np.array_equal(vectors, encoder.encode(TEXTS))
+
+
 def test_it_is_the_published_model(encoder: TextEncoder) -> None:
     """The same numbers as sentence-transformers' own pipeline, which loads the folder by itself."""
     from sentence_transformers import SentenceTransformer

@@ -30,6 +30,7 @@ from trimtab.compression.table import RewardTable
 from trimtab.plain import Plain
 from trimtab.policies.mlp import MLP
 from trimtab.policies.networks import under
+from trimtab.reading import refusing
 from trimtab.records import write_json
 
 FORMAT = "trimtab-compression-promise-1"
@@ -250,22 +251,23 @@ class Promise:
             raise FileNotFoundError(
                 f"{folder} holds no promise.json: expected a folder of `trimtab compression promise`"
             )
-        meaning = json.loads((folder / "promise.json").read_text(encoding="utf-8"))
-        if meaning.get("format") != FORMAT:
-            raise ValueError(f"{folder} is of format {meaning.get('format')}: expected {FORMAT}")
-        arrays = load_file(folder / "promise.safetensors")
-        budgets = tuple(meaning["budgets"])
-        threshold = np.inf if meaning["threshold"] is None else float(meaning["threshold"])
-        scores = MLP.from_arrays(under("scores", arrays))
-        return cls(
-            tuple(meaning["actions"]),
-            meaning["encoder"],
-            _scaler(arrays, "scaler"),
-            _scaler(arrays, "asked"),
-            tuple(MLP.from_arrays(under(f"taker/{place}", arrays)) for place in range(len(budgets))),
-            QualityRule(budgets, scores, threshold, meaning["eps"], meaning["delta"]),
-            meaning["about"],
-        )
+        with refusing(folder, "promise", "make it again"):
+            meaning = json.loads((folder / "promise.json").read_text(encoding="utf-8"))
+            if meaning.get("format") != FORMAT:
+                raise ValueError(f"{folder} is of format {meaning.get('format')}: expected {FORMAT}")
+            arrays = load_file(folder / "promise.safetensors")
+            budgets = tuple(meaning["budgets"])
+            threshold = np.inf if meaning["threshold"] is None else float(meaning["threshold"])
+            scores = MLP.from_arrays(under("scores", arrays))
+            return cls(
+                tuple(meaning["actions"]),
+                meaning["encoder"],
+                _scaler(arrays, "scaler"),
+                _scaler(arrays, "asked"),
+                tuple(MLP.from_arrays(under(f"taker/{place}", arrays)) for place in range(len(budgets))),
+                QualityRule(budgets, scores, threshold, meaning["eps"], meaning["delta"]),
+                meaning["about"],
+            )
 
 
 def _scaler(arrays: Mapping[str, np.ndarray], name: str) -> Scaler:

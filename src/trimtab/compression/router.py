@@ -25,6 +25,7 @@ from trimtab.policies.linear import intercepted
 from trimtab.policies.mlp import MLP
 from trimtab.policies.networks import under
 from trimtab.policies.neural_ucb import Doubt
+from trimtab.reading import refusing
 
 FORMAT = "trimtab-compression-policy-1"
 _REACH = 5.0
@@ -178,17 +179,18 @@ class Router:
         """Read what ``save`` wrote. Raises FileNotFoundError, ValueError where it is something else."""
         if not (folder / "policy.json").is_file():
             raise FileNotFoundError(f"{folder} holds no policy.json: expected a folder of `trimtab compression train`")
-        meaning = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
-        if meaning.get("format") != FORMAT:
-            raise ValueError(f"{folder} is of format {meaning.get('format')}: expected {FORMAT}")
-        arrays = load_file(folder / "policy.safetensors")
-        return cls(
-            tuple(meaning["actions"]),
-            meaning["budget"],
-            meaning["encoder"],
-            Scaler(arrays.pop("mean_F"), arrays.pop("scale_F")),
-            Scores.from_arrays(arrays),
-            meaning["uncertainty"],
-            meaning["fixed"],
-            meaning["about"],
-        )
+        with refusing(folder, "policy of compression", "train it again"):
+            meaning = json.loads((folder / "policy.json").read_text(encoding="utf-8"))
+            if meaning.get("format") != FORMAT:
+                raise ValueError(f"{folder} is of format {meaning.get('format')}: expected {FORMAT}")
+            arrays = load_file(folder / "policy.safetensors")
+            return cls(
+                tuple(meaning["actions"]),
+                meaning["budget"],
+                meaning["encoder"],
+                Scaler(arrays.pop("mean_F"), arrays.pop("scale_F")),
+                Scores.from_arrays(arrays),
+                meaning["uncertainty"],
+                meaning["fixed"],
+                meaning["about"],
+            )

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from trimtab.checkpoints import replace_file
 from trimtab.logged import ActionTable
 from trimtab.plain import Plain, differences
+from trimtab.reading import refusing
 
 FORMAT = 1
 
@@ -128,10 +129,15 @@ class RewardTable:
         ``trimtab.lm.fingerprint``) or of other ``actions``; FileNotFoundError where it is not there.
         """
         path = path if path.suffix in (".npz", ".json") else path.with_name(path.name + ".npz")
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        meaning = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        _check(path, arrays, meaning, fingerprint, actions)
+        with refusing(path, "reward table", "tabulate anew"):
+            with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            meaning = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            _check(path, arrays, meaning, fingerprint, actions)
+            return cls._from(arrays, meaning)
+
+    @classmethod
+    def _from(cls, arrays: Mapping[str, np.ndarray], meaning: Mapping[str, Any]) -> Self:
         named = {kind: _under(arrays, kind) for kind in ("parts", "features")}
         return cls(
             tuple(meaning["prompts"]),

@@ -36,7 +36,10 @@ class Popularity:
 
 
 class Similarity:
-    """The cosine between what the user said and each item's description (its title and tags, unless given)."""
+    """The cosine between what the user said and each item's description (its title and tags, unless given).
+
+    It hears what is named, and hardly whether it is liked: of users who name what they avoid, it recommends that too.
+    """
 
     def __init__(self, catalogue: Catalogue, embed: Embed, descriptions: Mapping[str, str] | None = None) -> None:
         self._titles, self._embed = list(catalogue.items), embed

@@ -2,7 +2,8 @@
 
 The floor: writing the replies, and one forward and backward pass of what is trained over them per epoch. What PPO adds:
 log-probabilities of policy and reference, values, grading, credit, optimiser steps. Replies are of the full length (no
-token ends them), so that the work is the same each time.
+token ends them), so that the work is the same each time. All updates are about the same prompts: what users said is
+embedded once in a training, as after the first pass over the examples; replies are new each time.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 
 from trimtab.dialogue.ppo.settings import PPOSettings
 from trimtab.dialogue.ppo.trainer import PPOTrainer
+from trimtab.dialogue.rewards.empathy import minilm
 from trimtab.dialogue.tasks.moods import Moods
 from trimtab.dialogue.tasks.moods_reward import moods_rubric
 from trimtab.dialogue.training import PolicyTraining, make_trainer
@@ -29,12 +31,16 @@ SETTINGS = PPOSettings(
 def measure_throughput(base: str, *, rounds: int = 5) -> list[dict[str, Any]]:
     """Rows with the seconds of an update and of its floor (medians), and their ratio: the median of paired ratios."""
     kinds: tuple[Literal["trunk", "own"], ...] = ("trunk", "own")
-    return [_measured(base, replace(SETTINGS, critic=kind), rounds) for kind in kinds]
+    return [
+        _measured(base, replace(SETTINGS, critic=kind), rounds, bf16=bf16) for bf16 in (False, True) for kind in kinds
+    ]
 
 
-def _measured(base: str, settings: PPOSettings, rounds: int) -> dict[str, Any]:
+def _measured(base: str, settings: PPOSettings, rounds: int, *, bf16: bool) -> dict[str, Any]:
+    """``bf16``: precision of the sentence encoder in the reward; policy and critic are float32."""
     model, tokenizer = load_model(base, dtype="float32")
-    trainer = make_trainer(model, tokenizer, moods_rubric(), Moods().examples("train", 500), PolicyTraining(settings))
+    rubric, examples = moods_rubric(embed=minilm(bf16=bf16)), Moods().examples("train", settings.batch_size)
+    trainer = make_trainer(model, tokenizer, rubric, examples, PolicyTraining(settings))
     trainer._ends = frozenset()  # pyright: ignore[reportPrivateUsage]
     trainer.update(0)  # warm: allocations, the rubric's encoder
     pairs: list[tuple[float, float]] = []
@@ -44,6 +50,7 @@ def _measured(base: str, settings: PPOSettings, rounds: int) -> dict[str, Any]:
     seconds = np.array(pairs)
     return {
         "critic": settings.critic,
+        "encoder": "bfloat16" if bf16 else "float32",
         "replies": settings.batch_size,
         "tokens": settings.reply_max_length,
         "update_seconds": float(np.median(seconds[:, 0])),

@@ -5,9 +5,9 @@ Light to import: whatever needs torch is imported by ``run``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -191,9 +191,12 @@ class Chat:
         chat(self)
 
 
-RECIPES: dict[str, dict[str, object]] = {
+RECIPES: dict[str, dict[str, Any]] = {
     "train": {
         "tiny": Train(rl_max_steps=10, critic_replies=128, data="moods:train:500"),
+        "demo": Train(
+            data="moods:train:1500", rl_max_steps=16, rl_learning_rate=5e-4, num_warmup_steps=3, critic_replies=256
+        ),
         "default": Train(),
         "llama2": Train(
             model_name="meta-llama/Llama-2-7b-chat-hf",
@@ -211,7 +214,25 @@ RECIPES: dict[str, dict[str, object]] = {
     }
 }
 
+
+@dataclass(frozen=True)
+class Demo:
+    """The whole of it in minutes: PPO with a critic on the embedded model, judged on dialogues that it never saw."""
+
+    train: Train = field(default_factory=lambda: RECIPES["train"]["demo"])
+    examples: int = 200
+    """Held-out dialogues that both models answer."""
+    out: Path | None = None
+    """Where the run is kept; None: as the recipe of the training says."""
+
+    def run(self) -> None:
+        from trimtab.dialogue.demo import demo
+
+        demo(self)
+
+
 VERBS: dict[str, type] = {
+    "demo": Demo,
     "sft": Sft,
     "train": Train,
     "generate": Generate,

@@ -76,13 +76,20 @@ class TextEncoder:
     """
 
     def __init__(
-        self, name: str = MINILM, *, keep: Literal["start", "end"] = "start", device: str | device | None = None
+        self,
+        name: str = MINILM,
+        *,
+        keep: Literal["start", "end"] = "start",
+        device: str | device | None = None,
+        bf16: bool = False,
     ) -> None:
         """``name``: all-MiniLM-L6-v2 (offline), or a hub id or path that sentence-transformers can load.
 
+        ``bf16``: multiply in bfloat16, nearly twice as fast on CPUs with AVX512-BF16 (MiniLM: cosine to the float32
+        vector above 0.9999). A vector then depends on the texts beside it, by up to 1e-3 a number.
         Code of a repository is never executed. Raises ValueError where a package is missing or its files changed.
         """
-        self.name = name
+        self.name, self._bf16 = name, bf16
         self._model = _loaded(name, str(device or "cpu"))
         self._model.tokenizer.truncation_side = {"start": "right", "end": "left"}[keep]
         self.width = int(self.tensor(["how wide?"]).shape[1])
@@ -96,7 +103,12 @@ class TextEncoder:
 
     def tensor(self, texts: Sequence[str], *, batch_size: int = 32) -> Tensor:
         """The vectors [N, width], float32, left on the encoder's device."""
-        made = self._model.encode(list(texts), batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False)
+        from torch import autocast, bfloat16
+
+        with autocast(self._model.device.type, bfloat16, enabled=self._bf16):
+            made = self._model.encode(
+                list(texts), batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False
+            )
         return made.float()
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 32) -> np.ndarray:

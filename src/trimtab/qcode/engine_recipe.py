@@ -14,8 +14,8 @@ from trimtab.qcode.engine.engines import QName
 class Doctor:
     """Say which engines and levels of isolation are to be had here, why not the others, and what to do.
 
-    Ends with 0 where programs can be graded (q-embedded and python at isolation auto, and the process of --q-ipc where it is
-    given), else with 1.
+    Ends with 0 where programs can be graded (q-embedded and python at isolation auto, and the process of --q-ipc where it
+    is given), else with 1.
     """
 
     q_ipc: str | None = None

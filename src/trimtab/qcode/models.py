@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from trimtab.qcode.prompts import PromptSettings
 
 MODEL = "model"
 """Where a run keeps what it trained."""
@@ -30,6 +35,26 @@ def located(name: str) -> str:
             f"no model {name!r}: no folder of that name; expected a path, OWNER/NAME of the hub, or zoo:NAME"
         )
     return name
+
+
+def prompt_of(name: str, given: PromptSettings) -> PromptSettings:
+    """How a model reads problems: embedded ones and runs as they were taught, others as ``given``.
+
+    What a run was taught is added to what is given, so that a run needs no flags to be judged or trained further.
+    """
+    if name.startswith("zoo:"):
+        return replace(given, terse=True)
+    file = Path(name) / "recipe.yaml"
+    if not file.is_file():
+        return given
+    taught: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    reasons = given.format == "direct" and bool(taught.get("use_reasoning_format"))
+    return replace(
+        given,
+        format="reasoning" if reasons else given.format,
+        form="plain" if taught.get("form") == "plain" else given.form,
+        terse=given.terse or bool(taught.get("terse")) or taught.get("model") == "embedded",
+    )
 
 
 def load(name: str, **options: Any) -> tuple[Any, Any]:

@@ -102,7 +102,7 @@ def check_tokenizer(tokenizer: Any, settings: PromptSettings, name: str) -> None
     """Raises ValueError where prompts are messages and the tokenizer has no template for them."""
     if settings.form == "chat" and not getattr(tokenizer, "chat_template", None):
         raise ValueError(
-            f"the tokenizer of {name} has no chat template: give --prompt.form plain (one text, as for base models), or a "
+            f"the tokenizer of {name} has no chat template: give --form plain (one text, as for base models), or a "
             "model that was trained on chats"
         )
 

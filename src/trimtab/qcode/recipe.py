@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tyro
 
-from trimtab.qcode import engine_recipe, training_recipe
+from trimtab.qcode import demo_recipe, engine_recipe, training_recipe
 from trimtab.qcode.problems import recipe as problems
 
 
@@ -50,6 +50,7 @@ VERBS: dict[str, type] = {
     **engine_recipe.VERBS,
     **problems.VERBS,
     **training_recipe.VERBS,
+    **demo_recipe.VERBS,
 }
 
 RECIPES: dict[str, dict[str, object]] = training_recipe.RECIPES

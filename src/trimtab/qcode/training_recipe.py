@@ -208,7 +208,7 @@ class Train:
 
 
 TINY = Train(
-    learning_rate=1e-3,
+    learning_rate=2e-4,
     max_steps=60,
     per_device_train_batch_size=64,
     prompts_per_step=8,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trimtab.checkpoints import replace_file
+from trimtab.reading import refusing
 from trimtab.speculation.actions import TreeShape
 
 Floats = NDArray[np.float64]
@@ -124,13 +125,11 @@ class CostModel:
     @classmethod
     def load(cls, path: Path) -> CostModel:
         """Read what ``save`` wrote. Raises FileNotFoundError, or ValueError where the file is no cost model."""
-        try:
+        with refusing(path, "cost model", "calibrate again"):
             raw = json.loads(path.read_text(encoding="utf-8"))
             knots = Knots(**{name: tuple(values) for name, values in raw.pop("knots").items()})
             fields: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in raw.items()}
             return cls(knots, **fields)
-        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} is no cost model ({error}): calibrate again") from error
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trimtab.plain import Plain
+from trimtab.reading import refusing
 from trimtab.speculation import policy_files
 from trimtab.speculation.context import SingleHistory
 from trimtab.speculation.engine.generation import Round, RoundState
@@ -124,13 +125,16 @@ class LevelPolicy:
         """Read what ``save`` wrote. Raises FileNotFoundError; ValueError where it is no such policy, or was trained for
         another pair than ``speculator``."""
         card, arrays = policy_files.load(path, KIND)
-        menu = LevelMenu(**(card["menu"] | {"totals": tuple(card["menu"]["totals"])}))
-        if card["features"] != names(menu):
-            raise ValueError(f"{path} was trained on the features {card['features']}; this version has {names(menu)}")
-        widths = Widths(**card["widths"]) if card["widths"] else None
-        if speculator is not None and widths is not None and widths != Widths.of(speculator):
-            raise ValueError(
-                f"{path} was trained for a pair of {widths}; this pair has {Widths.of(speculator)}: train one for it"
-            )
-        network = LevelNetwork.from_arrays(arrays, len(moment_names(menu)))
-        return cls(menu, network, widths, card["metadata"], card["models"])
+        with refusing(path, "policy over levels", "train it again"):
+            menu = LevelMenu(**(card["menu"] | {"totals": tuple(card["menu"]["totals"])}))
+            if card["features"] != names(menu):
+                raise ValueError(
+                    f"{path} was trained on the features {card['features']}; this version has {names(menu)}"
+                )
+            widths = Widths(**card["widths"]) if card["widths"] else None
+            if speculator is not None and widths is not None and widths != Widths.of(speculator):
+                raise ValueError(
+                    f"{path} was trained for a pair of {widths}; this pair has {Widths.of(speculator)}: train one for it"
+                )
+            network = LevelNetwork.from_arrays(arrays, len(moment_names(menu)))
+            return cls(menu, network, widths, card["metadata"], card["models"])

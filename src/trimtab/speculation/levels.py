@@ -17,12 +17,12 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.checkpoints import replace_file
+from trimtab.reading import refusing
 from trimtab.speculation.actions import TreeShape
 
 Ints = NDArray[np.int64]
@@ -146,23 +146,21 @@ class LevelTable:
     @classmethod
     def load(cls, path: Path) -> LevelTable:
         """Read what ``save`` wrote. Raises FileNotFoundError, or ValueError where the file is no level table."""
-        try:
+        with refusing(path, "level table", "delete it and build it again"):
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(file["header"].tobytes())
                 arrays = {name: file[name] for name in _ARRAYS}
-        except (BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise ValueError(f"{path} is no level table ({error}): delete it and build it again") from error
-        if header["format"] != _FORMAT:
-            raise ValueError(
-                f"{path} is a level table of format {header['format']}; expected {_FORMAT}: build it again"
-            )
-        ends = np.cumsum([0, *(tokens - 1 for _, _, tokens in header["prompts"])])
-        prompts = [
-            LevelReplay(*named, *(array[first:last] for array in arrays.values()))
-            for named, (first, last) in zip(header["prompts"], pairwise(ends), strict=True)
-        ]
-        raw = header["menu"]
-        return cls(LevelMenu(**(raw | {"totals": tuple(raw["totals"])})), prompts, header["metadata"])
+            if header["format"] != _FORMAT:
+                raise ValueError(
+                    f"{path} is a level table of format {header['format']}; expected {_FORMAT}: build it again"
+                )
+            ends = np.cumsum([0, *(tokens - 1 for _, _, tokens in header["prompts"])])
+            prompts = [
+                LevelReplay(*named, *(array[first:last] for array in arrays.values()))
+                for named, (first, last) in zip(header["prompts"], pairwise(ends), strict=True)
+            ]
+            raw = header["menu"]
+            return cls(LevelMenu(**(raw | {"totals": tuple(raw["totals"])})), prompts, header["metadata"])
 
 
 def joined(tables: Sequence[LevelTable]) -> LevelTable:

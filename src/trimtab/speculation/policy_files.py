@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from trimtab.checkpoints import replace_file
+from trimtab.reading import read_object, refusing
 
 WEIGHTS, CARD = "policy.safetensors", "policy.json"
 
@@ -40,10 +40,7 @@ def card_of(path: Path) -> dict[str, Any]:
     """The policy's card. Raises FileNotFoundError, or ValueError where it is broken."""
     if not (path / CARD).is_file():
         raise FileNotFoundError(f"{path} holds no saved policy ({CARD} is missing)")
-    try:
-        return json.loads((path / CARD).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path / CARD} is broken ({error}): train the policy again") from error
+    return read_object(path / CARD, "card of a policy", "train the policy again")
 
 
 def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -51,7 +48,5 @@ def load(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     card = card_of(path)
     if card.get("kind") != kind:
         raise ValueError(f"{path} holds a policy of kind {card.get('kind')!r}; expected {kind!r}")
-    try:
+    with refusing(path / WEIGHTS, "file of a policy's weights", "train the policy again"):
         return card, load_file(path / WEIGHTS)
-    except SafetensorError as error:
-        raise ValueError(f"{path / WEIGHTS} is broken ({error}): train the policy again") from error

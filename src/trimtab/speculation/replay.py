@@ -17,12 +17,12 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trimtab.checkpoints import replace_file
+from trimtab.reading import refusing
 from trimtab.speculation.actions import TreeShape
 
 Ints = NDArray[np.int64]
@@ -189,23 +189,21 @@ class ReplayTable:
     @classmethod
     def load(cls, path: Path) -> ReplayTable:
         """Read what ``save`` wrote. Raises FileNotFoundError, or ValueError where the file is no replay table."""
-        try:
+        with refusing(path, "replay table", "delete it and build it again"):
             with np.load(path, allow_pickle=False) as file:
                 header = json.loads(file["header"].tobytes())
                 arrays = {name: file[name] for name in ("accepted_NA", "features_NF", "context_N")}
-        except (BadZipFile, KeyError, ValueError, EOFError) as error:
-            raise ValueError(f"{path} is no replay table ({error}): delete it and build it again") from error
-        if header["format"] != _FORMAT:
-            raise ValueError(
-                f"{path} is a replay table of format {header['format']}; expected {_FORMAT}: build it again"
-            )
-        ends = np.cumsum([0, *(tokens - 1 for _, _, tokens in header["prompts"])])
-        prompts = [
-            PromptReplay(*named, *(array[first:last] for array in arrays.values()))
-            for named, (first, last) in zip(header["prompts"], pairwise(ends), strict=True)
-        ]
-        actions = [TreeShape(*numbers) for numbers in header["actions"]]
-        return cls(actions, header["feature_names"], prompts, header["metadata"])
+            if header["format"] != _FORMAT:
+                raise ValueError(
+                    f"{path} is a replay table of format {header['format']}; expected {_FORMAT}: build it again"
+                )
+            ends = np.cumsum([0, *(tokens - 1 for _, _, tokens in header["prompts"])])
+            prompts = [
+                PromptReplay(*named, *(array[first:last] for array in arrays.values()))
+                for named, (first, last) in zip(header["prompts"], pairwise(ends), strict=True)
+            ]
+            actions = [TreeShape(*numbers) for numbers in header["actions"]]
+            return cls(actions, header["feature_names"], prompts, header["metadata"])
 
 
 def joined(tables: Sequence[ReplayTable]) -> ReplayTable:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from trimtab.plain import Plain
 from trimtab.policies.held import Counts, Plan, distance_B
 from trimtab.policies.mlp import MLP
+from trimtab.reading import refusing
 from trimtab.speculation import policy_files
 from trimtab.speculation.actions import TreeShape
 from trimtab.speculation.context import FeatureSet, History
@@ -232,12 +232,9 @@ class TreePolicy:
         With one, the features that it needs are wired to it. Raises FileNotFoundError where there is none, ValueError
         where it is broken or was trained for other widths, other features or another menu, naming both.
         """
-        try:
+        with refusing(path, "policy", "train it again"):
             card = json.loads((path / policy_files.CARD).read_text())
-            arrays = load_file(path / policy_files.WEIGHTS)
-        except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no policy that can be read ({error}): train it again") from error
-        policy = cls._from(path, card, arrays)
+            policy = cls._from(path, card, load_file(path / policy_files.WEIGHTS))
         if speculator is not None:
             policy.check_widths(Widths.of(speculator))
             policy.position = policy.position.bind(speculator)

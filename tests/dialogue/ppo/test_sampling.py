@@ -60,7 +60,12 @@ def test_replies_come_as_often_as_they_should() -> None:
     task = Enumerable(longest=2)
     rows = 4000
     sampled = sample(
-        task.model(), [[1]] * rows, noise_BT=uniform_noise(0, 0, rows, 2), width=2, ends=[task.end], context=1
+        task.model(),
+        task.prompts[1:2] * rows,
+        noise_BT=uniform_noise(0, 0, rows, 2),
+        width=2,
+        ends=[task.end],
+        context=2,
     )
     index = {reply: number for number, reply in enumerate(task.replies)}
     counts = np.bincount([index[tuple(reply)] for reply in sampled.tokens.reply_lists()], minlength=len(index))

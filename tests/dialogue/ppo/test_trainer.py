@@ -29,7 +29,7 @@ SETTINGS = PPOSettings(
     learning_rate=2e-3,
     critic_learning_rate=4e-3,
     unfinished_penalty=0.0,
-    context_max_length=1,
+    context_max_length=2,
     reply_max_length=3,
     checkpoint_every=2,
 )
@@ -89,6 +89,17 @@ def test_the_first_step_is_taken_where_the_ratio_is_one() -> None:
     assert done.metrics["kl"] == pytest.approx(0.0, abs=1e-5)
     # whitened advantages at ratio 1: their mean is 0
     assert done.metrics["policy_loss"] == pytest.approx(0.0, abs=1e-5)
+
+
+def test_an_entropy_that_counts_nothing_carries_no_gradient() -> None:
+    learners = [make(replace(SETTINGS, entropy_coefficient=coefficient)).learner for coefficient in (0.0, 0.01)]
+    tokens = TASK._tokens()
+    silent, counted = (learner(tokens.ids_BS, tokens.mask_BS, tokens.reply_width) for learner in learners)
+    assert counted.entropy_BT.requires_grad
+    assert silent.logprobs_BT.requires_grad
+    assert not silent.entropy_BT.requires_grad
+    torch.testing.assert_close(silent.entropy_BT, counted.entropy_BT.detach(), rtol=0, atol=0)
+    torch.testing.assert_close(silent.logprobs_BT, counted.logprobs_BT, rtol=0, atol=0)
 
 
 def test_pieces_make_the_same_step_as_the_whole() -> None:
@@ -209,7 +220,7 @@ def test_the_known_optimum_is_approached() -> None:
         kl_coefficient=TASK.beta,
         kl_target=None,
         unfinished_penalty=0.0,
-        context_max_length=1,
+        context_max_length=2,
         reply_max_length=3,
     )
     trainer = make(settings)

@@ -28,7 +28,7 @@ def main(out: Path) -> None:
         learning_rate=1e-3,
         critic_learning_rate=1e-3,
         unfinished_penalty=0.1,
-        context_max_length=1,
+        context_max_length=2,
         reply_max_length=3,
     )
     trainer = PPOTrainer(settings, learner, reference, grader, [task.end], accelerator=make_accelerator())

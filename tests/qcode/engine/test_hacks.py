@@ -12,7 +12,7 @@ import pytest
 from trimtab.qcode.engine.protocol import AssertionTest, CallTest, Limits, Program, Status, TextTest, Verdict
 from trimtab.qcode.engine.sandboxed import Sandboxed
 
-LIMITS = Limits(cpu_seconds=0.4, wall_seconds=4, memory_mib=128, result_bytes=100_000)
+LIMITS = Limits(cpu_seconds=0.8, wall_seconds=4, memory_mib=128, result_bytes=100_000)
 DOUBLED = [CallTest((1,), [2]), CallTest((5,), [10]), CallTest((-3,), [-6])]
 SUMS = [CallTest(("1 2 3",), "6"), CallTest(("4 5",), "9"), TextTest("3", ("1 2",))]
 
@@ -113,7 +113,7 @@ PYTHON: dict[str, tuple[str, Status]] = {
     "endless loop": ("while True: pass", Status.TIMEOUT),
     "sleep": ("import time\ndef f(x): time.sleep(100)", Status.TIMEOUT),
     "memory": ("def f(x): return len(bytearray(10**9))", Status.MEMORY),
-    "memory in pieces": ("def f(x):\n a = []\n while True: a.append(bytearray(10**6))", Status.MEMORY),
+    "memory in pieces": ("def f(x):\n a = []\n while True: a.append(bytearray(10**7))", Status.MEMORY),
     "memory, caught": (
         "def f(x):\n try: bytearray(10**10)\n except MemoryError: return [2 * x]",
         Status.PASSED,

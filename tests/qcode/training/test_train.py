@@ -240,3 +240,18 @@ def test_two_processes_reward_as_one(tiny: Train, launched: list[str], tmp_path:
     for step in samples:
         share = sum(status == "passed" for status in step["outcome"]["tests"]) / len(step["outcome"]["tests"])
         assert step["grade"]["value"] == pytest.approx(share + (share == 1.0))
+
+
+@pytest.mark.slow
+def test_two_processes_teach_and_the_loss_falls(model: str, tmp_path: Path) -> None:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    flags = ["--model", model, "--problems", "onelines", "--terse", "--name", "two", "--output-dir", str(tmp_path)]
+    flags += ["--steps", "30", "--learning-rate", "3e-3", "--track"]
+    command = [*launcher, "--num_machines", "1", "-m", "trimtab", "qcode", "sft", *flags]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    losses = [row["loss"] for row in comparable(tmp_path / "two") if "loss" in row]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
+    assert (tmp_path / "two" / "model" / "tokenizer.json").is_file()

@@ -1,7 +1,9 @@
 """Does PPO find the best policy where that is known? A task so small that every reply can be listed.
 
-P prompts of one token, replies of at most L tokens from a vocabulary whose last token ends a reply, a random reward for
-each of the S replies there are. The best policy for ``J = E[r] - beta KL(policy || reference)`` is
+P prompts of two tokens, replies of at most L tokens from a vocabulary whose last token ends a reply, a random reward for
+each of the S replies there are. A prompt begins with the end token, as a mark of the beginning: without one, attention
+over equal tokens cannot count them, the prompt 0 and the same with the reply (0, 0) would be one state to any weights,
+and the best policy none that a transformer can be. The best policy for ``J = E[r] - beta KL(policy || reference)`` is
 ``pi*(s) = ref(s) exp(r(s) / beta) / Z``, and ``J* = beta log E_ref[exp(r / beta)]`` (the softmax of Gibbs; see Levine 2018,
 arXiv:1805.00909, section 2). The trainer is the one that trains dialogue models, told nothing of this.
 """
@@ -62,7 +64,7 @@ class Enumerable:
 
     @property
     def prompts(self) -> list[list[int]]:
-        return [[number] for number in range(self.prompt_count)]
+        return [[self.end, number] for number in range(self.prompt_count)]
 
     def model(self, *, width: int = 32, layers: int = 2) -> LlamaForCausalLM:
         """A reference: a small Llama with random weights, drawn from the seed, whose distribution is not flat."""
@@ -89,7 +91,7 @@ class Enumerable:
 
     def _tokens(self) -> Tokens:
         pairs = [(prompt, list(reply)) for prompt in self.prompts for reply in self.replies]
-        return joined([p for p, _ in pairs], [r for _, r in pairs], context=1, reply=self.longest)
+        return joined([p for p, _ in pairs], [r for _, r in pairs], context=2, reply=self.longest)
 
     @torch.no_grad()
     def logprobs_PS(self, model: Any) -> np.ndarray:

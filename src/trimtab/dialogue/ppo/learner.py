@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from trimtab.dialogue.critic.heads import Critic, ValueHeads, before_tokens
 from trimtab.dialogue.ppo.batches import Tokens
-from trimtab.dialogue.ppo.losses import token_entropy
+from trimtab.dialogue.ppo.losses import entropy_of
 from trimtab.dialogue.ppo.sampling import Sampled, sample
 
 
@@ -58,6 +58,7 @@ class Learner(nn.Module):
         self.policy = policy
         self.critic = critic
         self.temperature = temperature
+        self.entropy_gradient = True
         self.eval()
 
     @property
@@ -90,13 +91,16 @@ class Learner(nn.Module):
         return weights_P
 
     def forward(self, ids_BS: Tensor, mask_BS: Tensor, reply_width: int) -> Evaluated:
-        """Evaluate replies; entropies carry a gradient like the rest."""
+        """Evaluate replies; entropies carry a gradient like the rest, unless ``entropy_gradient`` is off."""
         tokens = Tokens(ids_BS, mask_BS, reply_width)
         on_trunk = isinstance(self.critic, ValueHeads)
         logits_BTV, hidden_BTH = reply_logits(self.policy, tokens, hidden=on_trunk)
         logits_BTV = logits_BTV.float() / self.temperature
         values_BTP = self.critic(hidden_BTH if on_trunk else tokens)
-        return Evaluated(chosen_logprobs(logits_BTV, tokens.reply_ids_BT), token_entropy(logits_BTV), values_BTP)
+        logprobs_BTV = torch.log_softmax(logits_BTV, dim=-1)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.entropy_gradient):
+            entropy_BT = entropy_of(logprobs_BTV)
+        return Evaluated(logprobs_BTV.gather(2, tokens.reply_ids_BT[:, :, None])[:, :, 0], entropy_BT, values_BTP)
 
 
 class Reference:

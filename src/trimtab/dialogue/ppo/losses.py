@@ -53,5 +53,9 @@ def clipped_share(
 
 def token_entropy(logits_BTV: Float[Tensor, "B T V"]) -> Float[Tensor, "B T"]:
     """``H = log Z - sum p logit`` of the softmax at each position, in nats."""
-    logprobs_BTV = torch.log_softmax(logits_BTV, dim=-1)
+    return entropy_of(torch.log_softmax(logits_BTV, dim=-1))
+
+
+def entropy_of(logprobs_BTV: Float[Tensor, "B T V"]) -> Float[Tensor, "B T"]:
+    """The entropy of each position's distribution from its log-probabilities, in nats."""
     return -(logprobs_BTV.exp() * logprobs_BTV).sum(dim=-1)

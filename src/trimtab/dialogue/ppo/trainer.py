@@ -90,6 +90,7 @@ class PPOTrainer:
         self.settings, self.learner, self.grader = settings, learner, grader
         self.accelerator = accelerator or make_accelerator()
         self._reference, self._ends = reference, frozenset(ends)
+        learner.entropy_gradient = settings.entropy_coefficient != 0
         self._check(learner, grader)
         self.kl_coefficient = settings.kl_coefficient
         self.alarms = Alarms(settings.kl_target if settings.kl_coefficient else None, alarms or AlarmSettings())

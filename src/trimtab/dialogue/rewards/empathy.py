@@ -22,6 +22,7 @@ from trimtab.checkpoints import replace_file
 from trimtab.dialogue.example import Example, Reply
 from trimtab.dialogue.metrics import auc
 from trimtab.encoders.minilm import MINILM
+from trimtab.reading import refusing
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts -> vectors [N, width], float32."""
@@ -60,11 +61,15 @@ class Remembering:
         return np.stack([self._known[text] for text in texts])
 
 
-def minilm(name: str = MINILM, device: str | None = None) -> Remembering:
-    """The sentence encoder, remembering what it read. Raises ValueError where its package is missing."""
+def minilm(name: str = MINILM, device: str | None = None, *, bf16: bool = False) -> Remembering:
+    """The sentence encoder, remembering what it read. Raises ValueError where its package is missing.
+
+    ``bf16``: see ``TextEncoder``; grades of the shipped head move by less than 1e-2, and a resumed training is no
+    longer the same to the last digit (what lies beside a text in a batch differs).
+    """
     from trimtab.encoders.minilm import TextEncoder
 
-    return Remembering(TextEncoder(name, device=device).encode)
+    return Remembering(TextEncoder(name, device=device, bf16=bf16).encode)
 
 
 def heard(example: Example) -> str:
@@ -97,11 +102,15 @@ class EmpathyHead:
         path = Path(folder)
         if not (path / "head.json").is_file():
             raise ValueError(f"{path} holds no empathy head: expected head.json and head.safetensors (see `fit`).")
-        about = json.loads((path / "head.json").read_text(encoding="utf-8"))
-        network = _network(4 * int(about["width"]), int(about["hidden"]))
-        with safe_open(path / "head.safetensors", framework="pt") as file:
-            network.load_state_dict({name: file.get_tensor(name).float() for name in file.keys()})  # noqa: SIM118
-        return cls(network, embed or minilm(str(about["encoder"])), about)
+        with refusing(path, "empathy head", "fit it again"):
+            about = json.loads((path / "head.json").read_text(encoding="utf-8"))
+            with safe_open(path / "head.safetensors", framework="pt") as file:
+                weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            with torch.device("meta"):  # so that a file cannot ask for more memory than its weights have
+                network = _network(4 * int(about["width"]), int(about["hidden"]))
+            network.load_state_dict(weights, assign=True)
+            encoder = str(about["encoder"])
+        return cls(network, embed or minilm(encoder), about)
 
     def save(self, folder: Path) -> None:
         """Write head.safetensors (half precision) and head.json."""

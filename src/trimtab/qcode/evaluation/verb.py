@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, progress_bar, say
-from trimtab.qcode import models, prompts, sources
+from trimtab.qcode import models, sources
 from trimtab.qcode.attempts import Answer, Attempt, Grader
 from trimtab.qcode.engine.protocol import InfraError
 from trimtab.qcode.evaluation import results, transcript
 from trimtab.qcode.evaluation.endpoint import EndpointWriter
 from trimtab.qcode.evaluation.writing import LocalWriter, Manner, Writer
 from trimtab.qcode.problems.format import Problem
+from trimtab.qcode.prompts import PromptSettings
 from trimtab.qcode.reward import check
 from trimtab.records import write_json
 
@@ -32,15 +33,17 @@ def problems_of(command: Evaluate) -> list[Problem]:
     return chosen[: command.limit] if command.limit else chosen
 
 
+def prompt_of(command: Evaluate) -> PromptSettings:
+    """How problems are put: as the model was taught, where that is known."""
+    return command.prompt if command.endpoint else models.prompt_of(command.model, command.prompt)
+
+
 def writer_of(command: Evaluate) -> Writer:
     """Who answers."""
     if command.endpoint:
         return EndpointWriter(command.endpoint, command.model, command.prompt, command.key_variable)
-    terse = prompts.PromptSettings(
-        command.prompt.format, command.form, command.terse or command.model.startswith("zoo:")
-    )
     model, tokenizer = models.load(command.model)
-    return LocalWriter(model, tokenizer, terse, command.model)
+    return LocalWriter(model, tokenizer, prompt_of(command), command.model)
 
 
 def judged(
@@ -75,8 +78,9 @@ def evaluate(command: Evaluate) -> int:
         raise ValueError("neither greedy answers nor samples: leave --greedy on, or give --samples of at least 1")
     problems = problems_of(command)
     manner = Manner(command.temperature, command.samples, command.max_new_tokens, command.batch_size, command.seed)
-    with Grader(command.engine, command.prompt.format) as grader:
-        check(problems, command.prompt, grader)
+    prompt = prompt_of(command)
+    with Grader(command.engine, prompt.format) as grader:
+        check(problems, prompt, grader)
         writer = writer_of(command)
         try:
             found = judged(writer, problems, grader, manner, greedy=command.greedy)

@@ -98,11 +98,17 @@ def begun(command: Train) -> Generator[tuple[Run | None, Train, layout.Layout, P
         yield run, command, where, None
 
 
+def settled(command: Train) -> Train:
+    """The command, with problems put as its model was taught to read them."""
+    prompt = models.prompt_of(command.model, command.prompt)
+    return replace(command, terse=prompt.terse, form=prompt.form, use_reasoning_format=prompt.format == "reasoning")
+
+
 def train(command: Train) -> int | None:
     """``trimtab qcode train``."""
     if world() > 1 and command.name is None and command.resume is None:
         raise ValueError("several processes write into one run: give it a --name (or --resume it)")
-    recipe = command
+    recipe = command = settled(command)
     if command.resume is not None:
         recipe = recipe_in(checkpoint_meant(command.resume)[0], type(command))
     prepared = Prepared.of(recipe)  # whatever can be wrong is found before a run is begun

@@ -15,6 +15,7 @@ from trimtab.qcode.problems.format import Problem
 from trimtab.qcode.reward import check
 from trimtab.qcode.training import arguments
 from trimtab.qcode.training.recipes import recipe_in
+from trimtab.qcode.training.running import rank, world
 from trimtab.runs import Run
 from trimtab.types import Metrics
 
@@ -37,28 +38,39 @@ def embedded_problems() -> tuple[list[Problem], list[Problem]]:
 
 
 @contextmanager
-def begun(command: Sft) -> Generator[tuple[Run, Sft]]:
-    """The command's run, new or gone on with, and the recipe that it was begun with."""
+def begun(command: Sft) -> Generator[tuple[Run | None, Path, Sft]]:
+    """The command's run (of the main process), its directory, and the recipe that it was begun with."""
     resume = command.resume
+    if resume is not None:
+        command = replace(recipe_in(resume, type(command)), resume=resume)
+    if rank() != 0:
+        yield None, resume or command.output_dir / (command.name or "unnamed"), command
+        return
     if resume is None:
         run = Run.begin(command.output_dir, command, name=command.name, track=command.track, tracking=command.tracking)
     else:
-        command = replace(recipe_in(resume, type(command)), resume=resume)
         run = Run.resume(resume, track=command.track, tracking=command.tracking)
     with run:
-        yield run, command
+        yield run, run.path, command
 
 
 def supervise(command: Sft) -> None:
     """``trimtab qcode sft``."""
     recipe = command if command.resume is None else recipe_in(command.resume, type(command))
+    if world() > 1 and (recipe.model == EMBEDDED or (command.name is None and command.resume is None)):
+        raise ValueError(
+            "several processes write into one run: give it a --name (or --resume it); a model made from nothing "
+            "(--model embedded) takes one process"
+        )
     teach = _embedded if recipe.model == EMBEDDED else _Tuned.of(recipe)
     problems = taught_problems(recipe)
-    with Grader(recipe.engine, recipe.prompt.format) as grader:
-        check(problems, recipe.prompt, grader)
-    with begun(command) as (run, recipe):
-        teach(recipe, problems, run)
-        say(f"the model is in {run.path / models.MODEL}; judge it by `trimtab qcode evaluate {run.path}`")
+    if rank() == 0:
+        with Grader(recipe.engine, recipe.prompt.format) as grader:
+            check(problems, recipe.prompt, grader)
+    with begun(command) as (run, path, recipe):
+        teach(recipe, problems, run, path)
+        if run is not None:
+            say(f"the model is in {path / models.MODEL}; judge it by `trimtab qcode evaluate {path}`")
 
 
 def taught_problems(command: Sft) -> list[Problem]:
@@ -71,15 +83,17 @@ def taught_problems(command: Sft) -> list[Problem]:
     return found
 
 
-def _log(run: Run) -> Any:
+def _log(run: Run | None) -> Any:
     def log(step: int, metrics: Metrics) -> None:
+        if run is None:
+            return
         run.log(step, metrics)
         print_update(step, {n: v for n, v in metrics.items() if n != "seconds"}, run.elapsed_seconds)
 
     return log
 
 
-def _embedded(command: Sft, problems: Sequence[Problem], run: Run) -> None:
+def _embedded(command: Sft, problems: Sequence[Problem], run: Run | None, path: Path) -> None:
     import torch
 
     from trimtab.qcode import small_model
@@ -89,10 +103,11 @@ def _embedded(command: Sft, problems: Sequence[Problem], run: Run) -> None:
     recipe = replace(recipe, fit=replace(recipe.fit, steps=command.steps or STEPS))
     vocabulary = embedded_problems()[1] if command.problems == "shipped" else problems
     torch.manual_seed(command.seed)
-    small_model.build(recipe, problems, vocabulary, run.path / "fit", log=_log(run))
-    target = run.path / models.MODEL
+    validation = [p for p in sources.load("onelines") if p.split == "validation"]
+    small_model.build(recipe, problems, vocabulary, path / "fit", log=_log(run), validation=validation)
+    target = path / models.MODEL
     if not target.exists():
-        (run.path / "fit" / "model").rename(target)
+        (path / "fit" / "model").rename(target)
 
 
 class _Tuned:
@@ -112,7 +127,7 @@ class _Tuned:
         prompts.check_tokenizer(tokenizer, command.prompt, command.model)
         return cls(name, tokenizer, extra)
 
-    def __call__(self, command: Sft, problems: Sequence[Problem], run: Run) -> None:
+    def __call__(self, command: Sft, problems: Sequence[Problem], run: Run | None, path: Path) -> None:
         from datasets import Dataset
 
         from trimtab.qcode.small_model import token_rows
@@ -121,7 +136,7 @@ class _Tuned:
             {"input_ids": ids, "completion_mask": [0] * prompt + [1] * (len(ids) - prompt)}
             for ids, prompt in token_rows(self.tokenizer, problems, command.prompt)
         ]
-        folder = run.path / "trainer"
+        folder = path / "trainer"
         trainer = arguments.trl().SFTTrainer(
             model=self.name,
             args=self._config(command, folder, max(len(row["input_ids"]) for row in rows)),
@@ -131,8 +146,9 @@ class _Tuned:
             callbacks=[_logging(_log(run))],
         )
         trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
-        trainer.save_model(str(run.path / models.MODEL))
-        self.tokenizer.save_pretrained(run.path / models.MODEL)
+        trainer.save_model(str(path / models.MODEL))
+        if run is not None:
+            self.tokenizer.save_pretrained(path / models.MODEL)
 
     def _config(self, command: Sft, folder: Path, longest: int) -> Any:
         import torch

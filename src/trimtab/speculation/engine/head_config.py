@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trimtab.reading import refusing
+
 _NESTED = ("transformer_layer_config", "text_config")
 
 
@@ -104,6 +106,11 @@ def read_config(path: Path) -> HeadConfig:
     file = path / "config.json"
     if not file.is_file():
         raise FileNotFoundError(f"{path} holds no config.json: expected an EAGLE head's folder")
+    with refusing(file, "config of an EAGLE head", "take the folder of a published head"):
+        return _config(file)
+
+
+def _config(file: Path) -> HeadConfig:
     flat = _flattened(json.loads(file.read_text(encoding="utf-8")))
     needed = ("hidden_size", "intermediate_size", "num_attention_heads", "vocab_size")
     missing = [name for name in needed if name not in flat]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
@@ -16,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from trimtab.lm.load import embedding_weight, output_weight
+from trimtab.reading import refusing
 from trimtab.speculation.engine.head import EagleHead
 from trimtab.speculation.engine.head_config import HeadConfig, read_config
 
@@ -43,17 +45,28 @@ def _canonical(name: str) -> str:
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a head's folder, under canonical names. Raises FileNotFoundError where there are none."""
-    files = sorted(path.glob("*.safetensors"))
-    if files:
-        tensors = {name: tensor for file in files for name, tensor in load_file(file).items()}
-    else:
-        files = sorted(path.glob("pytorch_model*.bin"))
-        if not files:
-            raise FileNotFoundError(f"{path} holds no weights: expected *.safetensors or pytorch_model.bin")
-        tensors = {}
-        for file in files:
-            tensors |= torch.load(file, map_location="cpu", weights_only=True)
-    return {_canonical(name): tensor for name, tensor in tensors.items()}
+    files = sorted(path.glob("*.safetensors")) or sorted(path.glob("pytorch_model*.bin"))
+    if not files:
+        raise FileNotFoundError(f"{path} holds no weights: expected *.safetensors or pytorch_model.bin")
+    return {_canonical(name): tensor for file in files for name, tensor in _tensors_of(file).items()}
+
+
+def _tensors_of(file: Path) -> dict[str, Tensor]:
+    """The tensors of one file. A pickled one is read by torch's reader of weights alone, which runs nothing."""
+    with refusing(file, "file of a head's weights", "take the head from its publisher again"):
+        return load_file(file) if file.suffix == ".safetensors" else _unpacked(file)
+
+
+def _unpacked(file: Path) -> dict[str, Tensor]:
+    try:
+        found: Any = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # noqa: BLE001 (torch tells of it by errors of a module that is not imported here)
+        raise TypeError(f"it holds more than tensors, or is broken: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+        raise TypeError("it holds more than tensors")
+    return found
 
 
 def _check(path: Path, expected: dict[str, Tensor], given: dict[str, Tensor]) -> None:
