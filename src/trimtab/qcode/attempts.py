@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, Self
 
-from trimtab.qcode.engine.engines import engine
+from trimtab.qcode.engine.engines import QName, chosen, engine
 from trimtab.qcode.engine.protocol import Executor, InfraError, Limits, Program, Status, Test, Verdict
 from trimtab.qcode.extraction import Extraction, extract
 from trimtab.qcode.problems.format import Problem
@@ -58,8 +58,10 @@ class Attempt:
 class EngineSettings:
     """What runs the programs."""
 
-    q: str = "q-embedded"
-    """The engine of q programs, by name."""
+    q: QName = "q-embedded"
+    """The engine of q programs (docs/engines.md: the others keep programs apart less, or not at all)."""
+    q_ipc: str | None = None
+    """HOST:PORT of a running q process; chooses the engine q-ipc."""
     python: str = "python"
     """The engine of Python programs."""
     cpu_seconds: float = 2.0
@@ -75,7 +77,10 @@ class EngineSettings:
         """The executor of a language. Raises ValueError for an engine that is not known."""
         limits = Limits(cpu_seconds=self.cpu_seconds, wall_seconds=3 * self.cpu_seconds, memory_mib=self.memory_mib)
         options: dict[str, Any] = {"limits": limits, "workers": self.workers, "isolation": self.isolation}
-        return engine(self.q if language == "q" else self.python, **options, cached=self.cache or True)
+        name, more = (
+            chosen(None if self.q == "q-embedded" else self.q, self.q_ipc) if language == "q" else (self.python, {})
+        )
+        return engine(name, **options, **more, cached=self.cache or True)
 
 
 class Grader:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tyro
 
-from trimtab.qcode import demo_recipe, training_recipe
+from trimtab.qcode import demo_recipe, engine_recipe, training_recipe
 from trimtab.qcode.problems import recipe as problems
 
 
@@ -47,6 +47,7 @@ class Conformance:
 VERBS: dict[str, type] = {
     "q": Console,
     "conformance": Conformance,
+    **engine_recipe.VERBS,
     **problems.VERBS,
     **training_recipe.VERBS,
     **demo_recipe.VERBS,

@@ -12,7 +12,7 @@ import hashlib
 import json
 import platform
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from functools import cache
@@ -129,3 +129,19 @@ class VerdictCache:
         elif kept:
             with closing(self._open()) as database, database:
                 database.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?)", kept.items())
+
+
+def remembered(
+    kept: VerdictCache, keys: Sequence[str], grade: Callable[[Sequence[int]], Sequence[Verdict]]
+) -> list[Verdict]:
+    """A verdict for each key: programs that are the same are graded once, those of an earlier batch not at all.
+
+    ``grade``: verdicts of the programs at some places.
+    """
+    found = kept.find(keys)
+    new = {name: place for place, name in reversed(list(enumerate(keys))) if name not in found}
+    places = sorted(new.values())
+    fresh = {keys[place]: verdict for place, verdict in zip(places, grade(places), strict=True)}
+    kept.keep(fresh)
+    found |= fresh
+    return [found[name] for name in keys]

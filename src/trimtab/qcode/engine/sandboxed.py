@@ -74,20 +74,15 @@ class Sandboxed:
     def _remembered(
         self, kept: cache.VerdictCache, programs: Sequence[Program], tests: Sequence[Sequence[Test]]
     ) -> list[Verdict]:
-        """Programs that are the same are run once, those of an earlier batch not at all."""
+        """Only what is not in the cache is run."""
         level, more = self.isolation, self.pool.modules
         keys = [
             cache.key(self.name, level, self.limits, program, some, more)
             for program, some in zip(programs, tests, strict=True)
         ]
-        found = kept.find(keys)
-        new = {name: place for place, name in reversed(list(enumerate(keys))) if name not in found}
-        places = sorted(new.values())
-        graded = self._graded([programs[place] for place in places], [tests[place] for place in places])
-        fresh = {keys[place]: verdict for place, verdict in zip(places, graded, strict=True)}
-        kept.keep(fresh)
-        found |= fresh
-        return [found[name] for name in keys]
+        return cache.remembered(
+            kept, keys, lambda places: self._graded([programs[p] for p in places], [tests[p] for p in places])
+        )
 
     def _graded(self, programs: Sequence[Program], tests: Sequence[Sequence[Test]]) -> list[Verdict]:
         if not programs:

@@ -8,6 +8,8 @@ from typing import Literal
 
 import tyro
 
+from trimtab.qcode.engine.engines import QName
+
 Layout = Literal["sft", "hub", "q-humaneval", "humaneval", "mbpp"]
 
 
@@ -21,6 +23,10 @@ class Verify:
     """At most so many mutants of each reference, besides the constant answers."""
     seed: int = 0
     """Which mutants are drawn."""
+    engine: QName | None = None
+    """What runs q programs; q-embedded unless --q-ipc is given. q-binary and pykx need --isolation rlimits."""
+    q_ipc: str | None = None
+    """HOST:PORT of a running q process; chooses the engine q-ipc (user:password: the variable TRIMTAB_Q_CREDENTIALS)."""
     isolation: Literal["auto", "seccomp", "bubblewrap", "bubblewrap+seccomp", "docker", "rlimits"] = "auto"
     """How strongly the programs are kept apart from this machine; what is not to be had here is an error."""
     cpu_seconds: float = 2.0

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from trimtab.checkpoints import replace_file
 from trimtab.console import Table, progress_bar
-from trimtab.qcode.engine.engines import engine
-from trimtab.qcode.engine.protocol import Language, Limits
+from trimtab.qcode.engine.engines import chosen, engine
+from trimtab.qcode.engine.protocol import InfraError, Language, Limits
 from trimtab.qcode.problems import build, onelines
 from trimtab.qcode.problems import format as layout
 from trimtab.qcode.problems import verify as verification
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from trimtab.qcode.problems.recipe import Convert, Problems, Verify
 
 SHOWN = 20
-ENGINES: dict[Language, str] = {"q": "q-embedded", "python": "python"}
+LANGUAGES: tuple[Language, ...] = ("q", "python")
 NOTE = "kill rate: the share of wrong programs (one token changed, or a constant answer) that the hidden tests fail"
 
 
@@ -45,13 +45,18 @@ def _checks(problems: Sequence[Problem], recipe: Verify) -> list[verification.Ch
             checks.append(check)
             advance(len(checks) / len(problems))
 
-        for language, name in ENGINES.items():
+        for language in LANGUAGES:
             some = [problem for problem in problems if problem.language == language]
             if not some:
                 continue
-            executor = engine(name, limits=limits, isolation=recipe.isolation)
+            name, options = chosen(recipe.engine, recipe.q_ipc) if language == "q" else ("python", {})
+            executor = engine(name, limits=limits, isolation=recipe.isolation, **options)
             try:
                 verification.verify(some, executor, settings, heard)
+            except InfraError as error:
+                raise ValueError(
+                    f"{error} (nothing was verified; `trimtab qcode doctor` says what is there)"
+                ) from error
             finally:
                 executor.close()
     return checks

@@ -58,7 +58,8 @@ def _value(x: Q) -> bytes:
     if type(x) is Table:
         return b"\x62" + bytes([_ATTRIBUTES.index(x.attr)]) + _value(Dict(syms(x.names), Vec(0, list(x.cols))))
     if type(x) is Dict:
-        return (b"\x7f" if x.attr == "s" else b"\x63") + _value(x.k) + _value(x.v)
+        stepped = x.attr == "s" or (type(x.k) is Table and x.k.attr == "s")
+        return (b"\x7f" if stepped else b"\x63") + _value(x.k) + _value(x.v)
     if isinstance(x, Lambda):
         return b"\x64" + x.space.lstrip(".").encode() + b"\0" + _value(chars(x.source))
     if x is NULL:
@@ -121,7 +122,7 @@ class _Reader:
             return _table(self.value())
         if t in (99, 127):
             keys = self.value()
-            return Dict(keys, self.value(), "s" if t == 127 else "")
+            return Dict(keys, self.value(), "s" if t == 127 and type(keys) is not Table else "")
         if t == 101 and self.number("B") == 0:
             return NULL
         if t == 100:

@@ -1,0 +1,1 @@
+"""Real q processes as engines: messages, and the links that carry them."""
