@@ -2,8 +2,8 @@
 
 python benchmarks/dialogue.py [--out runs/dialogue] [--seeds 3] [--arms sft ppo ...] [--json OUT]
 
-Arms, all from the same supervised models (three seeds) and judged on 400 dialogues that none has seen, with the same noise:
-the supervised model; the same at lower temperatures (which costs nothing, and loses diversity); the best of 8 of its replies
+Arms, all from the same supervised models (three seeds) and judged on 400 unseen dialogues, with the same noise:
+the supervised model; the same at lower temperatures (free, and less diverse); the best of 8 of its replies
 (trains nothing); PPO with a critic, and its greedy replies; RLOO by TRL on as many replies; PPO without a cost of leaving
 the reference (the negative control); one LoRA adapter, and three that take turns ("agents", at as many replies). All learn
 from the proxies of `trimtab dialogue train`; the exact judge (gold_...) is met here for the first time. `--control-seeds`:

@@ -49,7 +49,7 @@ def test_the_other_shells_get_the_same_words(known: completion.Words) -> None:
     assert completion.bash(known) in completion.zsh(known)
     fish = completion.fish(known)
     assert "-l kl-target" in fish
-    assert "-a 'tiny default llama2'" in fish
+    assert "-a 'tiny demo default llama2'" in fish
 
 
 def test_the_command_prints_the_script(capsys: pytest.CaptureFixture[str], known: completion.Words) -> None:

@@ -14,6 +14,7 @@ import importlib
 import importlib.metadata
 import json
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -75,6 +76,7 @@ class TensorBoard:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
+            self._await_another_second()
             self._writer = SummaryWriter(str(self._path), purge_step=self._from_step)
         numbers, histograms = split_values(metrics)
         for name, value in numbers.items():
@@ -82,6 +84,12 @@ class TensorBoard:
         for name, histogram in histograms.items():
             self._add_histogram(name, histogram, step)
         self._writer.flush()  # else a kill loses two minutes
+
+    def _await_another_second(self) -> None:
+        """Event files are read in the order of their names, which begin with the second of their making."""
+        newest = max((path.name.split(".")[3] for path in self._path.glob("events.out.tfevents.*")), default="")
+        while newest == f"{int(time.time()):010d}":
+            time.sleep(0.02)
 
     def _add_histogram(self, name: str, histogram: Histogram, step: int) -> None:
         indices = [index for index, count in enumerate(histogram.counts) if count]
