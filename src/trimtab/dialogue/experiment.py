@@ -35,10 +35,12 @@ from trimtab.dialogue.training import (
 from trimtab.dialogue.trl_rows import TrlSettings, train_by_trl
 from trimtab.lm.load import load_model
 
+ADAPTER_STEPS = 60
+"""Updates of the arms that train adapters: enough to compare one with three."""
 EMBEDDED = ("zoo:dialogue", "zoo:dialogue-1", "zoo:dialogue-2")
 """The supervised models, of three seeds."""
 PPO = PPOSettings(
-    steps=60,
+    steps=100,
     batch_size=64,
     minibatch_size=32,
     epochs=2,
@@ -51,7 +53,7 @@ PPO = PPOSettings(
     context_max_length=64,
     reply_max_length=48,
 )
-RLOO = TrlSettings(steps=60, batch_size=64, minibatch_size=32, epochs=2, group_size=4, learning_rate=5e-4, beta=0.1)
+RLOO = TrlSettings(steps=100, batch_size=64, minibatch_size=32, epochs=2, group_size=4, learning_rate=5e-4, beta=0.1)
 CRITIC = CriticSettings(epochs=4, learning_rate=1e-3, held_out=0.08, patience=2)
 
 
@@ -141,14 +143,14 @@ class Experiment:
     def lora(self) -> dict[str, Any]:
         """One policy as a LoRA adapter, the agents' peer: the same rank, rates and replies."""
         model, tokenizer = self.load()
-        recipe = PolicyTraining(replace(self.ppo, seed=self.seed, learning_rate=2e-3), Lora(16))
+        recipe = PolicyTraining(replace(self.ppo, steps=ADAPTER_STEPS, seed=self.seed, learning_rate=2e-3), Lora(16))
         trainer = make_trainer(model, tokenizer, moods_rubric(), self.train_examples(), recipe)
         return self._trained("lora", trainer, tokenizer)
 
     def agents(self) -> dict[str, Any]:
         """Three adapters that take turns."""
         model, tokenizer = self.load()
-        recipe = PolicyTraining(replace(self.ppo, seed=self.seed, learning_rate=2e-3), Lora(16))
+        recipe = PolicyTraining(replace(self.ppo, steps=ADAPTER_STEPS, seed=self.seed, learning_rate=2e-3), Lora(16))
         trainer = make_agents_trainer(model, tokenizer, moods_rubric(), self.train_examples(), recipe)
         return self._trained("agents", trainer, tokenizer)
 
